@@ -1,0 +1,1 @@
+"""The tests of bridge: through its public API, over real sockets, databases and files."""
