@@ -1,0 +1,1 @@
+"""Who does the work. Each backend meets `bridge.backend.Backend`; only `bridge.connect` and the command line choose one."""
