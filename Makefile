@@ -50,23 +50,25 @@ lock: $(VENV)/.test
 clean:
 	rm -rf $(VENV) .venvs dist .coverage .coverage.* .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
-# A folder that holds the test lock holds the demo's too: its packages are a subset.
-$(VENV)/.demo: $(VENV)/bin/uv requirements/demo.txt pyproject.toml
-	@[ -e $(VENV)/.test ] || { echo "installing what the demo needs into $(VENV) ..."; \
-		$(UV) pip sync --require-hashes requirements/demo.txt; \
-		$(UV) pip install --no-deps --no-build-isolation -e .; }
+# An environment that holds the test lock holds the demo's too, whose packages are a subset: then that one is kept up to date.
+$(VENV)/.demo: $(if $(wildcard $(VENV)/.test),$(VENV)/.test,$(VENV)/.uv requirements/demo.txt pyproject.toml)
+	@[ -e $(VENV)/.test ] || { echo "installing what the demo needs into $(VENV) ..." \
+		&& $(UV) pip sync --require-hashes requirements/demo.txt \
+		&& $(UV) pip install --no-deps --no-build-isolation -e .; }
 	@touch $@
 
-$(VENV)/.test: $(VENV)/bin/uv requirements/test.txt pyproject.toml
+$(VENV)/.test: $(VENV)/.uv requirements/test.txt pyproject.toml
 	@echo "installing everything the tests need into $(VENV) ..."
 	@$(UV) pip sync --require-hashes requirements/test.txt
 	@$(UV) pip install --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/bin/uv: requirements/bootstrap.txt
+$(VENV)/.uv: requirements/bootstrap.txt
 	@[ -n "$(PYTHON)" ] || { echo "No Python 3.11 or later was found. Install one, or name it: make PYTHON=/path/to/python"; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "$(PYTHON) is no Python 3.11 or later. Name another: make PYTHON=/path/to/python"; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
 		echo "$(PYTHON) cannot make virtual environments: install its venv package (Debian, Ubuntu: apt install python3-venv) and try again."; exit 1; }
-	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	@[ -x $(BIN)/python ] || "$(PYTHON)" -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
 	@touch $@

@@ -55,9 +55,7 @@ class Capabilities:
     """A run can stop for a human's approval."""
     budgets: frozenset[str] = frozenset({"max_output_tokens", "max_total_tokens"})
     """The budgets it enforces itself."""
-    resend: frozenset[str] = frozenset(
-        {"system_instruction", "tools", "generation_config", "environment"}
-    )
+    resend: frozenset[str] = frozenset({"system_instruction", "tools", "generation_config", "environment"})
     """What a turn does not inherit from its parent."""
 
 
@@ -104,9 +102,7 @@ class Environments(Protocol):
 class Files(Protocol):
     """The files of an environment. Paths are below the environment's root, "/"-separated; none leads out of it."""
 
-    def list(
-        self, environment_id: str, path: str = "", *, recursive: bool = False
-    ) -> AsyncIterator[EnvironmentFile]:
+    def list(self, environment_id: str, path: str = "", *, recursive: bool = False) -> AsyncIterator[EnvironmentFile]:
         """The files below a directory, page by page. Raises `NotFound`."""
         ...
 
@@ -114,9 +110,7 @@ class Files(Protocol):
         """A file's bytes. Raises `NotFound`."""
         ...
 
-    async def write(
-        self, environment_id: str, path: str, data: bytes, *, overwrite: bool = True
-    ) -> EnvironmentFile:
+    async def write(self, environment_id: str, path: str, data: bytes, *, overwrite: bool = True) -> EnvironmentFile:
         """Writes a file. Raises `Conflict` where it exists and `overwrite` is False."""
         ...
 
@@ -125,24 +119,41 @@ class Files(Protocol):
 class Backend(Protocol):
     """Who does the work. All methods raise `BridgeError`s and nothing else."""
 
-    name: str
-    """What errors call it."""
-    identity: str
-    """Names the account and place this backend talks to, without its key: a hash of host, version and key fingerprint."""
-    capabilities: Capabilities
-    agents: Agents
-    environments: Environments
-    files: Files
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+        ...
 
-    async def create(
-        self, request: CreateInteraction | None = None, /, **fields: Any
-    ) -> Interaction:
+    @property
+    def identity(self) -> str:
+        """Names the account and place this backend talks to, without its key: a hash of host, version and key fingerprint."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do."""
+        ...
+
+    @property
+    def agents(self) -> Agents:
+        """Managed agents of the caller's own."""
+        ...
+
+    @property
+    def environments(self) -> Environments:
+        """Sandboxes that outlive a turn."""
+        ...
+
+    @property
+    def files(self) -> Files:
+        """The files of an environment."""
+        ...
+
+    async def create(self, request: CreateInteraction | None = None, /, **fields: Any) -> Interaction:
         """Starts a turn and waits for its end, or for its start where `background` is set."""
         ...
 
-    def stream(
-        self, request: CreateInteraction | None = None, /, **fields: Any
-    ) -> AsyncIterator[Event]:
+    def stream(self, request: CreateInteraction | None = None, /, **fields: Any) -> AsyncIterator[Event]:
         """Starts a turn and gives its events as they come, to the last `interaction.completed`."""
         ...
 
@@ -173,9 +184,7 @@ def require(backend: Backend, capability: str, hint: str = "") -> None:
         raise UnsupportedCapability(backend.name, capability, hint)
 
 
-def as_request(
-    request: CreateInteraction | None, fields: dict[str, Any]
-) -> CreateInteraction:
+def as_request(request: CreateInteraction | None, fields: dict[str, Any]) -> CreateInteraction:
     """The request of a call's arguments: a ready one, with fields set on top, or one built from fields.
 
     Fields that are None are left out. Raises `InvalidRequest` where they do not make a request.
@@ -198,22 +207,15 @@ def as_request(
         ("agent_config", "model"),
     ):
         if name in given and other in given:
-            raise InvalidRequest(
-                f"{name} does not go with {other}=...; leave it out", name
-            )
+            raise InvalidRequest(f"{name} does not go with {other}=...; leave it out", name)
     try:
         return kind.parse(given)
     except ValidationError as error:
-        raise InvalidRequest(
-            f"the request does not fit the API: {reason_of(error)}", _field_of(error)
-        ) from None
+        raise InvalidRequest(f"the request does not fit the API: {reason_of(error)}", _field_of(error)) from None
 
 
 def _field_of(error: ValidationError) -> str:
-    return ".".join(
-        str(part)
-        for part in error.errors(include_url=False, include_input=False)[0]["loc"]
-    )
+    return ".".join(str(part) for part in error.errors(include_url=False, include_input=False)[0]["loc"])
 
 
 def invalid_parts(value: Any, path: str = "") -> Iterator[tuple[str, Unknown]]:
@@ -223,9 +225,7 @@ def invalid_parts(value: Any, path: str = "") -> Iterator[tuple[str, Unknown]]:
             yield path, value
     elif isinstance(value, Model):
         for name in value.model_fields_set:
-            yield from invalid_parts(
-                getattr(value, name), f"{path}.{name}" if path else name
-            )
+            yield from invalid_parts(getattr(value, name), f"{path}.{name}" if path else name)
     elif isinstance(value, list | tuple):
         for number, item in enumerate(value):
             yield from invalid_parts(item, f"{path}[{number}]")

@@ -64,9 +64,7 @@ class UnsupportedCapability(BridgeError):
     def __init__(self, backend: str, capability: str, hint: str = "") -> None:
         self.backend = backend
         self.capability = capability
-        super().__init__(
-            f"backend {backend!r} has no {capability}{f'; {hint}' if hint else ''}"
-        )
+        super().__init__(f"backend {backend!r} has no {capability}{f'; {hint}' if hint else ''}")
 
 
 class InvalidRequest(BridgeError):
@@ -100,9 +98,7 @@ class ApiError(BridgeError):
         self.request_id = request_id
         self.body = body
         self.retry_after = retry_after
-        super().__init__(
-            f"{status} {code or 'error'}: {message}{f' (request {request_id})' if request_id else ''}"
-        )
+        super().__init__(f"{status} {code or 'error'}: {message}{f' (request {request_id})' if request_id else ''}")
 
 
 class BadRequest(ApiError):

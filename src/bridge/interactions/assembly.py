@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from copy import deepcopy
 from typing import Any
 
+from ._open import wire_of
 from .deltas import TextDelta
 from .events import (
     ErrorEvent,
@@ -23,6 +23,7 @@ from .events import (
     StepStop,
 )
 from .interaction import Interaction
+from .status import meaning_of
 from .steps import Step
 from .usage import Usage
 
@@ -48,14 +49,13 @@ NOT_STREAMED: frozenset[str] = frozenset(
     }
 )
 
-_MEDIA = frozenset({"image", "audio", "video", "document"})
-
 
 def assemble(events: Iterable[Event]) -> Interaction:
     """The interaction that a stream's events tell of, as the unstreamed answer would be (but for `NOT_STREAMED`).
 
     A stream that broke off gives what had arrived, with the last status seen. Several `interaction.completed` are the hops of
-    one continued turn: their steps follow one another, their usages are summed, and the id is the last hop's.
+    one continued turn: their steps follow one another, their usages are summed, and the id is the last hop's. What comes
+    again, because a stream was resumed or replayed, changes nothing. Never raises.
     """
     assembler = Assembler()
     for event in events:
@@ -67,58 +67,62 @@ class Assembler:
     """`assemble`, fed one event at a time."""
 
     def __init__(self) -> None:
-        self._hops: list[Interaction] = []  # hops that are over, steps included
-        self._open = _Hop()
+        self._over: list[_Hop] = []
+        self._hop = _Hop()
 
     @property
     def id(self) -> str:
         """The id of the hop that runs or ran last; empty until it is known, and where nothing is stored."""
-        hop = self._open.fields.get("id") or (self._hops[-1].id if self._hops else "")
-        return str(hop)
+        ids = (hop.fields.get("id") for hop in (self._hop, *reversed(self._over)))
+        return next((known for known in ids if isinstance(known, str) and known), "")
 
     @property
     def status(self) -> str:
         """The last status seen, empty before the first."""
-        if self._open.fields:
-            return str(self._open.fields.get("status", ""))
-        return self._hops[-1].status if self._hops else ""
+        return self._hop.status
 
     def add(self, event: Event) -> None:
         """Takes the next event. Unknown events change nothing; they were counted when they were parsed."""
+        if isinstance(event, StepDelta):
+            self._hop.grow(event)
+            return
+        if self._hop.ended and self._begins_hop(event):
+            self._over.append(self._hop)
+            self._hop = _Hop()
         match event:
-            case StepDelta():
-                self._open.grow(event)
             case StepStart():
-                self._open.start(event.index, event.step)
+                self._hop.start(event.index, event.step)
             case StepStop():
-                self._open.stop(event.index)
+                self._hop.stop(event.index)
             case InteractionCreated():
-                self._open.set(event.interaction)
+                self._hop.fields.update(event.interaction.to_wire())
             case InteractionStatusUpdate():
-                self._open.update(event)
+                self._hop.update(event)
             case InteractionCompleted():
-                self._open.set(event.interaction)
-                self._hops.append(self._open.interaction())
-                self._open = _Hop()
-            case ErrorEvent():
-                if event.error is not None:
-                    self._open.errors.append(event.error.to_wire())
+                self._hop.end(event.interaction)
+            case ErrorEvent() if event.error is not None:
+                self._hop.errors.append(event.error.to_wire())
+
+    def _begins_hop(self, event: Event) -> bool:
+        """Whether an event after the end of a hop belongs to the next one, and not to the one that ended."""
+        if meaning_of(self._hop.status).outcome != "more":
+            return False
+        match event:
+            case InteractionCreated() | InteractionCompleted():
+                its_id = event.interaction.id
+            case InteractionStatusUpdate():
+                its_id = event.interaction_id
+            case _:
+                its_id = ""
+        if its_id:
+            return bool(its_id != self._hop.fields.get("id"))
+        return isinstance(event, InteractionCreated | StepStart)  # without ids, where nothing is stored
 
     def interaction(self) -> Interaction:
         """What the events so far tell of."""
-        if (
-            self._open.begun
-            and self._hops
-            and self._hops[-1].status != "requires_continuation"
-        ):
-            # A late error or status after the end belongs to the turn that ended.
-            late = self._open.interaction()
-            return _joined([*self._hops[:-1], _merged(self._hops[-1], late)])
-        return _joined(
-            [*self._hops, self._open.interaction()]
-            if self._open.begun or not self._hops
-            else self._hops
-        )
+        return Interaction.parse(
+            wire_of(_joined([hop.wire() for hop in (*self._over, self._hop)]))
+        )  # a copy: hops grow
 
 
 class _Hop:
@@ -126,18 +130,16 @@ class _Hop:
 
     def __init__(self) -> None:
         self.fields: dict[str, Any] = {}
-        self.steps: dict[int, dict[str, Any] | Step] = {}
+        self.steps: dict[int, Any] = {}
         self.errors: list[Any] = []
+        self.ended = False
         # Pieces not yet joined, so that a long answer costs time linear in its length.
         self.texts: dict[int, list[str]] = {}
         self.arguments: dict[int, list[str]] = {}
 
     @property
-    def begun(self) -> bool:
-        return bool(self.fields or self.steps or self.errors)
-
-    def set(self, interaction: Interaction) -> None:
-        self.fields.update(interaction.to_wire())
+    def status(self) -> str:
+        return str(self.fields.get("status") or "")
 
     def update(self, event: InteractionStatusUpdate) -> None:
         self.fields["status"] = event.status
@@ -148,146 +150,162 @@ class _Hop:
         if event.usage is not None:
             self.fields["usage"] = event.usage.to_wire()
 
+    def end(self, interaction: Interaction) -> None:
+        for index in [*self.arguments]:
+            self.stop(index)
+        self.fields.pop("continuation_token", None)  # one that was sent on the way; the end says whether it still holds
+        self.fields.update(interaction.to_wire())
+        self.ended = True
+
     def start(self, index: int, step: Step) -> None:
-        wire = deepcopy(
-            step.to_wire()
-        )  # what is unknown is shared with its event, and this copy grows
-        if (
-            isinstance(wire, dict) and wire.get("signature") == ""
-        ):  # the API's way of saying there is none
+        wire = step.to_wire()
+        if isinstance(wire, dict) and wire.get("signature") == "":  # the API's way of saying there is none
             del wire["signature"]
         self.steps[index] = wire
         self.texts.pop(index, None)
         self.arguments.pop(index, None)
 
     def grow(self, event: StepDelta) -> None:
-        step = self.steps.setdefault(event.index, {})
-        if not isinstance(step, dict):
+        index, delta = event.index, event.delta
+        if index in self.texts:
+            if isinstance(delta, TextDelta) and not delta.model_extra:
+                self.texts[index].append(delta.text)
+                return
+            self._join_text(index)
+        step = self.steps.setdefault(index, {})
+        wire = delta.to_wire()
+        if not isinstance(step, dict) or not isinstance(wire, dict):
             return
-        if isinstance(event.delta, TextDelta) and event.index in self.texts:
-            self.texts[event.index].append(event.delta.text)
-            return
-        delta = deepcopy(event.delta.to_wire())
-        if not isinstance(delta, dict):
-            return
-        self._join_text(event.index)
-        kind = delta.get("type")
-        if kind == "text" and isinstance(delta.get("text"), str):
-            step.setdefault("type", "model_output")
-            content = _content_of(step)
-            last = content[-1] if content else None
-            # A text that has its annotations is finished: what follows is the next one.
-            if not (
-                isinstance(last, dict)
-                and last.get("type") == "text"
-                and "annotations" not in last
-            ):
-                last = {**delta, "text": ""}
-                content.append(last)
-            self.texts[event.index] = [last.get("text") or "", delta["text"]]
-        elif kind == "arguments_delta":
-            if delta.get("arguments"):
-                self.arguments.setdefault(event.index, []).append(delta["arguments"])
-        elif kind in ("text_annotation_delta", "text_annotation"):
-            content = _content_of(step)
-            if not content:
-                content.append({"type": "text", "text": ""})
-            content[-1]["annotations"] = [
-                *(content[-1].get("annotations") or []),
-                *(delta.get("annotations") or []),
-            ]
-        elif kind == "thought_summary":
-            if delta.get("content") is not None:
-                step["summary"] = [*(step.get("summary") or []), delta["content"]]
-        elif kind == "thought_signature":
-            if delta.get("signature"):
-                step["signature"] = delta["signature"]
-        elif kind in _MEDIA:
-            _content_of(step).append(delta)
-        else:  # whole steps, and kinds not known yet: their fields are the step's
-            step.update(
-                {
-                    k: v
-                    for k, v in delta.items()
-                    if k != "type" and not (k == "signature" and v == "")
-                }
-            )
-            step.setdefault("type", kind)
+        kind = wire.pop("type", None)
+        match kind:
+            case "text" if isinstance(wire.get("text"), str):
+                step.setdefault("type", "model_output")
+                self.texts[index] = [_text_block(step, wire), wire["text"]]
+            case "arguments_delta":
+                if isinstance(wire.get("arguments"), str):
+                    self.arguments.setdefault(index, []).append(wire["arguments"])
+            case "text_annotation_delta" | "text_annotation":
+                content = _listed(step, "content")
+                block = next((block for block in reversed(content) if _is(block, "text")), None)
+                if block is None:
+                    block = {"type": "text", "text": ""}
+                    content.append(block)
+                _listed(block, "annotations").extend(_as_list(wire.get("annotations")))
+            case "thought_summary":
+                step.setdefault("type", "thought")
+                if wire.get("content") is not None:
+                    _listed(step, "summary").append(wire["content"])
+            case "thought_signature":
+                step.setdefault("type", "thought")
+                if wire.get("signature"):
+                    step["signature"] = wire["signature"]
+            case "image" | "audio" | "video" | "document":
+                step.setdefault("type", "model_output")
+                _put_medium(step, {"type": kind, **wire})
+            case _:  # whole steps, and kinds not known yet: their fields are the step's
+                if wire.get("signature") == "":
+                    del wire["signature"]
+                step.update(wire)
+                if isinstance(kind, str):
+                    step.setdefault("type", kind)
 
     def _join_text(self, index: int) -> None:
-        pieces = self.texts.pop(index, None)
-        if pieces:
-            step = self.steps[index]
-            assert isinstance(step, dict)
-            step["content"][-1]["text"] = "".join(pieces)
+        self.steps[index]["content"][-1]["text"] = "".join(self.texts.pop(index))
 
     def stop(self, index: int) -> None:
-        self._join_text(index)
-        pieces = self.arguments.pop(index, None)
+        if index in self.texts:
+            self._join_text(index)
+        text = "".join(self.arguments.pop(index, ()))
         step = self.steps.get(index)
-        if pieces and isinstance(step, dict):
-            text = "".join(pieces)
+        if text.strip() and isinstance(step, dict):
             try:
                 step["arguments"] = json.loads(text)
-            except ValueError:  # kept as it came; the step then reads as an Unknown, and nothing is called with a guess
-                step["arguments"] = text
+            except (ValueError, RecursionError):
+                step["arguments"] = (
+                    text  # as it came: the step then reads as an Unknown, and nothing is called with a guess
+                )
 
-    def interaction(self) -> Interaction:
+    def wire(self) -> dict[str, Any]:
         for index in [*self.texts]:
             self._join_text(index)
         wire = dict(self.fields)
-        steps = [step for _, step in sorted(self.steps.items())]
-        if steps and not wire.get("steps"):
-            wire["steps"] = steps
+        if self.steps and not wire.get("steps"):
+            wire["steps"] = [
+                # Arguments that broke off are kept as a text, for the reason given in `stop`.
+                {**step, "arguments": "".join(self.arguments[index])} if index in self.arguments else step
+                for index, step in sorted(self.steps.items())
+            ]
         if self.errors:
-            wire["errors"] = [*(wire.get("errors") or []), *self.errors]
-        return Interaction.parse(wire)
+            told = _as_list(wire.get("errors"))
+            wire["errors"] = [*told, *(error for error in self.errors if error not in told)]
+        return wire
 
 
-def _content_of(step: dict[str, Any]) -> list[Any]:
-    content = step.get("content")
-    if not isinstance(content, list):
-        content = step["content"] = []
-    return content
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
-def _merged(hop: Interaction, late: Interaction) -> Interaction:
-    wire = hop.to_wire()
-    for name, value in late.to_wire().items():
-        wire[name] = (
-            [*(wire.get(name) or []), *value] if name in ("errors", "steps") else value
-        )
-    return Interaction.parse(wire)
+def _listed(holder: dict[str, Any], name: str) -> list[Any]:
+    """The list a field holds, made one where it is none yet."""
+    holder[name] = _as_list(holder.get(name))
+    listed: list[Any] = holder[name]
+    return listed
 
 
-def _joined(hops: list[Interaction]) -> Interaction:
-    if len(hops) == 1:
-        return hops[0]
-    first, last = hops[0].to_wire(), hops[-1].to_wire()
+def _is(block: Any, kind: Any) -> bool:
+    return isinstance(block, dict) and block.get("type") == kind
+
+
+def _text_block(step: dict[str, Any], delta: dict[str, Any]) -> str:
+    """Makes the last block of a step the one that a piece of text goes on, and gives its text so far."""
+    content = _listed(step, "content")
+    block: Any = content[-1] if content else None
+    # A text that has its annotations is finished: what follows is the next one.
+    if not _is(block, "text") or block.get("annotations") or not isinstance(block.get("text", ""), str):
+        block = {"type": "text"}
+        content.append(block)
+    so_far = str(block.get("text", ""))
+    block.update(delta)
+    return so_far
+
+
+def _put_medium(step: dict[str, Any], medium: dict[str, Any]) -> None:
+    """A medium comes whole: it replaces the one of its kind that ends the content. Sound comes in chunks, each a block."""
+    content = _listed(step, "content")
+    last: Any = content[-1] if content else None
+    if not _is(last, medium["type"]):
+        content.append(medium)
+    elif not (last.get("data") or last.get("uri")):  # announced in `step.start`
+        content[-1] = {**last, **medium}
+    elif medium["type"] == "audio":
+        content.append(medium)
+    else:
+        content[-1] = medium
+
+
+def _joined(hops: list[dict[str, Any]]) -> dict[str, Any]:
+    first, last = hops[0], hops[-1]
+    if first is last:
+        return last
     steps: list[Any] = []
-    for number, hop in enumerate(hops):
-        mine = hop.to_wire().get("steps") or []
-        while (
-            number
-            and mine
-            and isinstance(mine[0], dict)
-            and mine[0].get("type") == "user_input"
-        ):
-            mine = mine[1:]  # later hops repeat the input
+    for hop in hops:
+        mine = _as_list(hop.get("steps"))
+        if hop is not first:  # later hops repeat the input
+            while mine and isinstance(mine[0], dict) and mine[0].get("type") == "user_input":
+                mine = mine[1:]
         steps.extend(mine)
-    wire = {
-        **last,
-        "steps": steps,
-        "continuation_ids": [hop.id for hop in hops if hop.id],
-    }
+    wire = {**last, "steps": steps, "continuation_ids": [hop["id"] for hop in hops if hop.get("id")]}
     for name in ("previous_interaction_id", "created", "input"):
         wire.pop(name, None)
         if name in first:
             wire[name] = first[name]
-    usages = [hop.usage for hop in hops if isinstance(hop.usage, Usage)]
+    errors = [error for hop in hops for error in _as_list(hop.get("errors"))]
+    if errors:
+        wire["errors"] = errors
+    usages = [usage for usage in (Interaction.parse(hop).usage for hop in hops) if isinstance(usage, Usage)]
     if usages:
         total = usages[0]
         for usage in usages[1:]:
-            total = total + usage
+            total += usage
         wire["usage"] = total.to_wire()
-    return Interaction.parse(wire)
+    return wire

@@ -3,13 +3,11 @@
 Source: Interactions API reference, "CreateInteraction". All of them hold for one request; the API inherits none.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
 
-from ._open import Int64, Model, OpenUnion, Unknown
+from ._open import Int64, Model, Number, OpenStruct, OpenUnion, Unknown
 from .tools import AllowedTools
 
 __all__ = [
@@ -18,18 +16,30 @@ __all__ = [
     "AntigravityConfig",
     "AudioFormat",
     "CodeMenderConfig",
+    "CodeMenderSession",
     "DeepResearchConfig",
     "DynamicConfig",
     "EnvVar",
     "EnvironmentConfig",
+    "FindRequest",
+    "FixRequest",
     "GenerationConfig",
+    "ImageConfig",
     "ImageFormat",
+    "Network",
     "NetworkAllowlist",
     "ResponseFormat",
     "SafetySetting",
+    "SmartTranscription",
     "Source",
+    "SourceFile",
+    "Speaker",
+    "SpeechConfig",
     "TextFormat",
     "ToolChoice",
+    "TranscriptionConfig",
+    "VerbatimTranscription",
+    "VideoConfig",
     "VideoFormat",
     "WebhookConfig",
 ]
@@ -41,26 +51,86 @@ class ToolChoice(Model):
     allowed_tools: AllowedTools | None = None
 
 
+class Speaker(Model):
+    """One voice: its name or description, its language ("en-US"), and the speaker of the text it reads."""
+
+    voice: str | None = None
+    language: str | None = None
+    speaker: str | None = None
+
+
+class SpeechConfig(Model):
+    """The voices of an answer as sound."""
+
+    speakers: list[Speaker] | None = None
+
+
+class VerbatimTranscription(Model):
+    """Every word as it was said. `diarization_mode`: speaker; `timestamp_granularities`: word."""
+
+    type: Literal["verbatim"] = "verbatim"
+    diarization_mode: str | None = None
+    timestamp_granularities: list[str] | None = None
+
+
+class SmartTranscription(Model):
+    """A text that reads well, guided by `source_text`."""
+
+    type: Literal["smart"] = "smart"
+    source_text: str | None = None
+
+
+_TranscriptionMode = Annotated[
+    VerbatimTranscription | SmartTranscription | Unknown,
+    OpenUnion("transcription_mode", {"verbatim": VerbatimTranscription, "smart": SmartTranscription}),
+]
+
+
+class TranscriptionConfig(Model):
+    """How sound becomes text. `mode` is "verbatim", "smart" or the settings of one; the last four fields are deprecated."""
+
+    language_codes: list[str] | None = None
+    custom_vocabulary: list[str] | None = None
+    mode: str | _TranscriptionMode | None = None
+    adaptation_phrases: list[str] | None = None
+    diarization_mode: str | None = None
+    language_hints: list[str] | None = None
+    timestamp_granularities: list[str] | None = None
+
+
+class ImageConfig(Model):
+    """The shape of a picture. Deprecated: an `ImageFormat` says the same."""
+
+    aspect_ratio: str | None = None
+    image_size: str | None = None
+
+
+class VideoConfig(Model):
+    """`task`: text_to_video, image_to_video, reference_to_video, edit, extend or upscale."""
+
+    task: str | None = None
+
+
 class GenerationConfig(Model):
     """How the model answers.
 
     `thinking_level`: minimal, low, medium, high, xhigh. `thinking_summaries`: auto, none. `tool_choice`: auto, any, none,
-    validated, or a `ToolChoice`. Speech, transcription, image and video settings are kept as plain objects.
+    validated, or a `ToolChoice`. `temperature`, `top_p` and `image_config` are deprecated.
     """
 
     max_output_tokens: int | None = None
     seed: int | None = None
     stop_sequences: list[str] | None = None
-    temperature: float | None = None
-    top_p: float | None = None
+    temperature: Number | None = None
+    top_p: Number | None = None
     top_k: int | None = None
     thinking_level: str | None = None
     thinking_summaries: str | None = None
     tool_choice: str | ToolChoice | None = None
-    speech_config: dict[str, Any] | list[dict[str, Any]] | None = None
-    transcription_config: dict[str, Any] | None = None
-    image_config: dict[str, Any] | None = None
-    video_config: dict[str, Any] | None = None
+    speech_config: SpeechConfig | list[Speaker] | None = None
+    transcription_config: TranscriptionConfig | None = None
+    image_config: ImageConfig | None = None
+    video_config: VideoConfig | None = None
 
 
 class TextFormat(Model):
@@ -138,14 +208,44 @@ class DeepResearchConfig(Model):
     enable_bigquery_tool: bool | None = None
 
 
+class SourceFile(Model):
+    """A file that an agent is given to look at."""
+
+    path: str | None = None
+    content: str | None = None
+
+
+class FindRequest(Model):
+    """What to look for. `mode`: scan or verify."""
+
+    mode: str | None = None
+    description: str | None = None
+    finding_id: str | None = None
+    source_files: list[SourceFile] | None = None
+
+
+class FixRequest(Model):
+    """What to repair."""
+
+    description: str | None = None
+    finding_id: str | None = None
+    source_files: list[SourceFile] | None = None
+
+
+class CodeMenderSession(Model):
+    """How long one run may go on."""
+
+    max_rounds: int | None = None
+
+
 class CodeMenderConfig(Model):
     """Settings of the code-repair agent."""
 
     type: Literal["code-mender"] = "code-mender"
     model: str | None = None
-    find_request: dict[str, Any] | None = None
-    fix_request: dict[str, Any] | None = None
-    session_config: dict[str, Any] | None = None
+    find_request: FindRequest | None = None
+    fix_request: FixRequest | None = None
+    session_config: CodeMenderSession | None = None
     session_id: str | None = None
 
 
@@ -158,22 +258,26 @@ class DynamicConfig(Model):
 class EnvVar(Model):
     """An environment variable: a plain value, or the id of a credential that never enters the sandbox."""
 
-    value: str | None = None
+    value: str | None = Field(default=None, repr=False)
     credential: str | None = None
 
 
 class AllowlistEntry(Model):
-    """A domain the sandbox may reach, and what a proxy adds to its requests. `transform` may hold secrets."""
+    """A domain the sandbox may reach, and the headers that a proxy adds to its requests: they may hold secrets."""
 
     domain: str
     credential: str | None = None
-    transform: dict[str, Any] | list[dict[str, Any]] | None = None
+    transform: dict[str, str] | list[dict[str, str]] | None = Field(default=None, repr=False)
 
 
 class NetworkAllowlist(Model):
-    """The domains a sandbox may reach."""
+    """The domains a sandbox may reach; "disabled" for none."""
 
     allowlist: str | list[AllowlistEntry] | None = None
+
+
+# "disabled", or the domains that may be reached.
+Network = Annotated[str | NetworkAllowlist | Unknown, OpenStruct("network", NetworkAllowlist, text=True)]
 
 
 class Source(Model):
@@ -194,19 +298,9 @@ class EnvironmentConfig(Model):
 
     type: Literal["remote"] = "remote"
     environment_id: str | None = None
-    env: dict[str, str | EnvVar] | None = None
-    network: str | NetworkAllowlist | None = None
+    env: dict[str, str | EnvVar] | None = Field(default=None, repr=False)  # values may be secrets
+    network: Network | None = None
     sources: list[Source] | None = None
-
-    def __repr_args__(self) -> Any:
-        """The fields, with the values of variables hidden: they may be secrets."""
-        for name, value in super().__repr_args__():
-            yield (
-                name,
-                dict.fromkeys(value, "***")
-                if name == "env" and isinstance(value, dict)
-                else value,
-            )
 
 
 FORMAT_KINDS: dict[str, type[Model]] = {
@@ -225,14 +319,8 @@ AGENT_KINDS: dict[str, type[Model]] = {
 RESPONSE_FORMAT = OpenUnion("response_format", FORMAT_KINDS)
 
 if TYPE_CHECKING:
-    ResponseFormat = TextFormat | ImageFormat | AudioFormat | VideoFormat | Unknown
-    AgentConfig = (
-        AntigravityConfig
-        | DeepResearchConfig
-        | CodeMenderConfig
-        | DynamicConfig
-        | Unknown
-    )
+    ResponseFormat: TypeAlias = TextFormat | ImageFormat | AudioFormat | VideoFormat | Unknown
+    AgentConfig: TypeAlias = AntigravityConfig | DeepResearchConfig | CodeMenderConfig | DynamicConfig | Unknown
 else:
     ResponseFormat = Annotated[Any, RESPONSE_FORMAT]
     AgentConfig = Annotated[Any, OpenUnion("agent_config", AGENT_KINDS)]

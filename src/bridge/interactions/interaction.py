@@ -4,33 +4,12 @@ Source: Interactions API reference, "Interaction", "CreateModelInteraction", "Cr
 together from a stream is `assembly`'s business.
 """
 
-from __future__ import annotations
+from typing import TYPE_CHECKING, Annotated, Any
 
-from typing import Annotated, Any, Self
-
-from pydantic import ModelWrapValidatorHandler, ValidationError, model_validator
-
-from ._open import Model, OneOrMany, OpenStruct, Unknown, count_unknown
-from .config import (
-    RESPONSE_FORMAT,
-    AgentConfig,
-    EnvironmentConfig,
-    GenerationConfig,
-    ResponseFormat,
-    SafetySetting,
-    WebhookConfig,
-)
-from .content import CONTENT, Content, TextContent
-from .steps import (
-    INPUT_ITEM,
-    FunctionCall,
-    InputItem,
-    ModelOutput,
-    Step,
-    UserInput,
-    pending_calls,
-)
-from .tools import Tool
+from ._open import Model, OneOrMany, OpenStruct, OpenUnion, Record, Unknown
+from .content import KINDS as CONTENT_KINDS
+from .content import Content, TextContent
+from .steps import INPUT_ITEM, FunctionCall, InputItem, ModelOutput, Step, UserInput, pending_calls
 from .usage import Usage
 
 __all__ = [
@@ -44,12 +23,32 @@ __all__ = [
 
 # One user turn as a text, one content, a list of content; or a list of steps.
 Input = Annotated[str | InputItem | list[InputItem], OneOrMany(INPUT_ITEM, text=True)]
-# "remote" for a new sandbox, the id of one, or its settings.
-Environment = Annotated[
-    str | EnvironmentConfig | Unknown,
-    OpenStruct("environment", EnvironmentConfig, text=True),
-]
-_Formats = Annotated[ResponseFormat | list[ResponseFormat], OneOrMany(RESPONSE_FORMAT)]
+
+if TYPE_CHECKING:
+    from .config import (
+        AgentConfig,
+        EnvironmentConfig,
+        GenerationConfig,
+        ResponseFormat,
+        SafetySetting,
+        WebhookConfig,
+    )
+    from .tools import Tool
+
+    # "remote" for a new sandbox, the id of one, or its settings.
+    Environment = str | EnvironmentConfig | Unknown
+    _Formats = ResponseFormat | list[ResponseFormat]
+    _GenerationConfig = GenerationConfig | Unknown
+    _SafetySetting = SafetySetting | Unknown
+    _WebhookConfig = WebhookConfig | Unknown
+else:  # the settings of a request are imported when the first of them is met
+    AgentConfig = Annotated[Any, OpenUnion("agent_config", "config:AGENT_KINDS")]
+    Environment = Annotated[Any, OpenStruct("environment", "config:EnvironmentConfig", text=True)]
+    Tool = Annotated[Any, OpenUnion("tool", "tools:KINDS")]
+    _Formats = Annotated[Any, OneOrMany(OpenUnion("response_format", "config:FORMAT_KINDS"))]
+    _GenerationConfig = Annotated[Any, OpenStruct("generation_config", "config:GenerationConfig")]
+    _SafetySetting = Annotated[Any, OpenStruct("safety_setting", "config:SafetySetting")]
+    _WebhookConfig = Annotated[Any, OpenStruct("webhook_config", "config:WebhookConfig")]
 
 
 class Error(Model):
@@ -59,7 +58,7 @@ class Error(Model):
     message: str | None = None
 
 
-class Interaction(Model):
+class Interaction(Record):
     """One turn on the server, immutable once it ended.
 
     `status` is one of `STATUSES` or one this version does not know. `id` is empty where nothing was stored. Times are
@@ -73,7 +72,7 @@ class Interaction(Model):
     agent: str | None = None
     steps: list[Step] | None = None
     usage: Annotated[Usage | Unknown, OpenStruct("usage", Usage)] | None = None
-    errors: list[Error] | None = None
+    errors: list[Annotated[Error | Unknown, OpenStruct("error", Error)]] | None = None
     environment_id: str | None = None
     previous_interaction_id: str | None = None
     continuation_token: str | None = None
@@ -85,58 +84,26 @@ class Interaction(Model):
     input: Input | None = None
     system_instruction: str | None = None
     tools: list[Tool] | None = None
-    generation_config: (
-        Annotated[
-            GenerationConfig | Unknown,
-            OpenStruct("generation_config", GenerationConfig),
-        ]
-        | None
-    ) = None
+    generation_config: _GenerationConfig | None = None
     agent_config: AgentConfig | None = None
     environment: Environment | None = None
     response_format: _Formats | None = None
     response_mime_type: str | None = None
     response_modalities: list[str] | None = None
-    safety_settings: list[SafetySetting] | None = None
+    safety_settings: list[_SafetySetting] | None = None
     labels: dict[str, str] | None = None
-    webhook_config: (
-        Annotated[WebhookConfig | Unknown, OpenStruct("webhook_config", WebhookConfig)]
-        | None
-    ) = None
+    webhook_config: _WebhookConfig | None = None
     cached_content: str | None = None
 
-    @model_validator(mode="wrap")
-    @classmethod
-    def _keep_what_does_not_fit(
-        cls, value: Any, handler: ModelWrapValidatorHandler[Self]
-    ) -> Self:
-        """A field of another type than ours is kept as it came and counted: it must not cost the whole interaction."""
-        try:
-            return handler(value)
-        except ValidationError as error:
-            if type(value) is not dict:
-                raise
-            bad = {
-                str(row["loc"][0])
-                for row in error.errors(include_url=False, include_input=False)
-                if row["loc"]
-            }
-            if not bad <= value.keys():
-                raise
-        kept = handler(
-            {name: field for name, field in value.items() if name not in bad}
-        )
-        for name in bad:
-            count_unknown("field", f"interaction.{name}")
-            kept.__dict__[name] = value[name]
-            kept.__pydantic_fields_set__.add(name)
-        return kept
+    @property
+    def _steps(self) -> list[Step]:
+        return self.steps if isinstance(self.steps, list) else []  # what does not fit is kept as it came
 
     @property
     def output_text(self) -> str:
         """The text of the answer: what the model said last, after the last tool step. Empty where it said nothing."""
         parts: list[str] = []
-        for step in reversed(self.steps or []):
+        for step in reversed(self._steps):
             if not isinstance(step, ModelOutput):
                 if getattr(step, "type", None) == "thought":
                     continue
@@ -150,17 +117,12 @@ class Interaction(Model):
     @property
     def output_content(self) -> list[Content]:
         """Everything the model said in this turn, in order: texts and media."""
-        return [
-            c
-            for step in self.steps or []
-            if isinstance(step, ModelOutput)
-            for c in step.content or []
-        ]
+        return [c for step in self._steps if isinstance(step, ModelOutput) for c in step.content or []]
 
     @property
     def pending_calls(self) -> list[FunctionCall]:
         """The function calls that wait for the caller's answer."""
-        return pending_calls(self.steps or [])
+        return pending_calls(self._steps)
 
 
 class _CreateInteraction(Model):
@@ -177,9 +139,9 @@ class _CreateInteraction(Model):
     environment: Environment | None = None
     continuation_token: str | None = None
     service_tier: str | None = None
-    safety_settings: list[SafetySetting] | None = None
+    safety_settings: list[_SafetySetting] | None = None
     labels: dict[str, str] | None = None
-    webhook_config: WebhookConfig | None = None
+    webhook_config: _WebhookConfig | None = None
     response_mime_type: str | None = None
     response_modalities: list[str] | None = None
 
@@ -188,7 +150,7 @@ class CreateModelInteraction(_CreateInteraction):
     """A request to a model."""
 
     model: str
-    generation_config: GenerationConfig | None = None
+    generation_config: _GenerationConfig | None = None
     cached_content: str | None = None
 
 
@@ -219,4 +181,4 @@ def is_content(item: Any) -> bool:
     return type(item) in _CONTENT
 
 
-_CONTENT = frozenset(CONTENT.kinds.values())
+_CONTENT = frozenset(CONTENT_KINDS.values())

@@ -3,11 +3,11 @@
 Source: Interactions API reference, "Tool". Compiling a shared tool definition to these is left to `bridge.tools`.
 """
 
-from __future__ import annotations
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from pydantic import Field
 
-from ._open import Model, OpenUnion, Unknown
+from ._open import Model, Number, OpenUnion, Unknown
 
 __all__ = [
     "AllowedTools",
@@ -17,11 +17,20 @@ __all__ = [
     "FunctionTool",
     "GoogleMapsTool",
     "GoogleSearchTool",
+    "HybridSearch",
     "McpServerTool",
+    "RagResource",
+    "RagRetrievalConfig",
+    "RagStoreConfig",
+    "RankService",
+    "Ranking",
+    "RetrievalFilter",
     "RetrievalTool",
     "Tool",
     "ToolSearchTool",
     "UrlContextTool",
+    "VertexAiSearchConfig",
+    "WebSearchConfig",
 ]
 
 
@@ -60,8 +69,8 @@ class GoogleMapsTool(Model):
 
     type: Literal["google_maps"] = "google_maps"
     enable_widget: bool | None = None
-    latitude: float | None = None
-    longitude: float | None = None
+    latitude: Number | None = None
+    longitude: Number | None = None
 
 
 class FileSearchTool(Model):
@@ -91,41 +100,91 @@ class AllowedTools(Model):
 
 
 class McpServerTool(Model):
-    """A remote MCP server (streamable HTTP) that the API calls itself. `headers` may hold secrets."""
+    """A remote MCP server (streamable HTTP) that the API calls itself."""
 
     type: Literal["mcp_server"] = "mcp_server"
     name: str | None = None
     url: str | None = None
-    headers: dict[str, str] | None = None
+    headers: dict[str, str] | None = Field(default=None, repr=False)  # they carry credentials
     allowed_tools: list[AllowedTools] | None = None
 
-    def __repr_args__(self) -> Any:
-        """The fields, with the headers' values hidden: they carry credentials."""
-        for name, value in super().__repr_args__():
-            yield (
-                name,
-                dict.fromkeys(value, "***")
-                if name == "headers" and isinstance(value, dict)
-                else value,
-            )
+
+class VertexAiSearchConfig(Model):
+    """Which Vertex AI Search engine or data stores are searched."""
+
+    engine: str | None = None
+    datastores: list[str] | None = None
+
+
+class RagResource(Model):
+    """A corpus, or some of its files."""
+
+    rag_corpus: str | None = None
+    rag_file_ids: list[str] | None = None
+
+
+class HybridSearch(Model):
+    """How keyword and meaning are weighed: 0 is keywords alone, 1 is meaning alone."""
+
+    alpha: Number | None = None
+
+
+class RetrievalFilter(Model):
+    """What is left out of the results."""
+
+    metadata_filter: str | None = None
+    vector_distance_threshold: Number | None = None
+    vector_similarity_threshold: Number | None = None
+
+
+class RankService(Model):
+    """The model that ranks."""
+
+    model_name: str | None = None
+
+
+class Ranking(Model):
+    """How the results are ranked. `ranking_config`: rank_service."""
+
+    model_name: str | None = None
+    ranking_config: str | None = None
+    rank_service: RankService | None = None
+
+
+class RagRetrievalConfig(Model):
+    """How a corpus is searched."""
+
+    top_k: int | None = None
+    filter: RetrievalFilter | None = None
+    hybrid_search: HybridSearch | None = None
+    ranking: Ranking | None = None
+
+
+class RagStoreConfig(Model):
+    """Which corpora are searched, and how. The last two fields are deprecated: `rag_retrieval_config` says the same."""
+
+    rag_resources: list[RagResource] | None = None
+    rag_retrieval_config: RagRetrievalConfig | None = None
+    similarity_top_k: int | None = None
+    vector_distance_threshold: Number | None = None
+
+
+class WebSearchConfig(Model):
+    """The account and settings of a search service (Exa, Parallel)."""
+
+    api_key: str | None = Field(default=None, repr=False)
+    custom_config: dict[str, Any] | None = None
 
 
 class RetrievalTool(Model):
-    """The server retrieves from data stores. The nested settings are kept as plain objects; some hold API keys."""
+    """The server retrieves from data stores or search services, one config for each of `retrieval_types`."""
 
     type: Literal["retrieval"] = "retrieval"
     retrieval_types: list[str] | None = None
-    vertex_ai_search_config: dict[str, Any] | None = None
-    rag_store_config: dict[str, Any] | None = None
-    exa_ai_search_config: dict[str, Any] | None = None
-    parallel_ai_search_config: dict[str, Any] | None = None
-
-    def __repr_args__(self) -> Any:
-        """The fields, with API keys hidden."""
-        for name, value in super().__repr_args__():
-            if isinstance(value, dict) and "api_key" in value:
-                value = {**value, "api_key": "***"}
-            yield name, value
+    vertex_ai_search_config: VertexAiSearchConfig | None = None
+    rag_store_config: RagStoreConfig | None = None
+    exa_ai_search_config: WebSearchConfig | None = None
+    parallel_ai_search_config: WebSearchConfig | None = None
 
 
 class ToolSearchTool(Model):
@@ -150,12 +209,10 @@ _ALL: tuple[type[Model], ...] = (
     RetrievalTool,
     ToolSearchTool,
 )
-KINDS: dict[str, type[Model]] = {
-    model.__kind__[1]: model for model in _ALL if model.__kind__
-}
+KINDS: dict[str, type[Model]] = {model.__kind__[1]: model for model in _ALL if model.__kind__}
 
 if TYPE_CHECKING:
-    Tool = (
+    Tool: TypeAlias = (
         FunctionTool
         | CodeExecutionTool
         | UrlContextTool

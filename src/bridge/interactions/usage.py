@@ -1,6 +1,6 @@
 """What an interaction used, in tokens. Money is left to the callers: the API does not report any."""
 
-from __future__ import annotations
+from typing import Any
 
 from ._open import Model
 
@@ -40,31 +40,40 @@ class Usage(Model):
     tool_use_tokens_by_modality: list[ModalityTokens] | None = None
     grounding_tool_count: list[GroundingToolCount] | None = None
 
-    def __add__(self, other: Usage) -> Usage:
-        """The sum of two usages, field by field; what only one of them reports is kept."""
+    def __add__(self, other: "Usage") -> "Usage":
+        """The usage of two hops of one turn, field by field; what only one of them reports is kept.
+
+        `initial_input_tokens` is the input that the turn began with, so it stays the first one's.
+        """
         merged = self.to_wire()
         for name, value in other.to_wire().items():
             merged[name] = _added(merged.get(name), value)
+        initial = self.total_input_tokens if self.initial_input_tokens is None else self.initial_input_tokens
+        if initial is not None:
+            merged["initial_input_tokens"] = initial
         return Usage.parse(merged)
 
 
-def _added(a: object, b: object) -> object:
-    if isinstance(a, int) and isinstance(b, int):
+# Which field names a row of the lists, and which counts.
+_ROWS = (("modality", "tokens"), ("type", "count"))
+
+
+def _added(a: Any, b: Any) -> Any:
+    if type(a) is int and type(b) is int:
         return a + b
-    if isinstance(a, list) and isinstance(
-        b, list
-    ):  # rows of {modality, tokens} or {type, count}
-        rows = [dict(row) for row in a]
+    if isinstance(a, list) and isinstance(b, list):
+        rows = [*a]
         for row in b:
-            label, number = (
-                ("modality", "tokens") if "modality" in row else ("type", "count")
-            )
-            twin = next(
-                (mine for mine in rows if mine.get(label) == row.get(label)), None
-            )
-            if twin is None:
-                rows.append(dict(row))
+            for label, count in _ROWS:
+                at = next((i for i, mine in enumerate(rows) if _same(mine, row, label)), None)
+                if at is not None:
+                    rows[at] = {**rows[at], count: _added(rows[at].get(count), row.get(count))}
+                    break
             else:
-                twin[number] = _added(twin.get(number), row.get(number))
+                rows.append(row)
         return rows
     return a if b is None else b
+
+
+def _same(a: Any, b: Any, label: str) -> bool:
+    return isinstance(a, dict) and isinstance(b, dict) and a.get(label) == b.get(label) is not None

@@ -1,0 +1,182 @@
+"""`interactions-bridge demo`: the main job, shown while it happens.
+
+It checks the file, chooses the service (the embedded one over HTTP on this machine, or Gemini with `--live`), runs the graph, and
+shows what came of it. The graph itself is in `graph`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from bridge.errors import BridgeError, InvalidRequest, NotConfigured
+
+from .source import LIMIT_BYTES, DataFile, read_data_file
+
+if TYPE_CHECKING:
+    from bridge.backends.gemini import GeminiBackend
+
+    from .show import Terminal
+    from .traffic import Traffic
+
+__all__ = ["add_arguments", "run"]
+
+_REPORT_CHARACTERS = 1_200
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `interactions-bridge demo`."""
+    limit = LIMIT_BYTES // 1024**2
+    parser.add_argument(
+        "file", nargs="?", type=Path, help=f"a CSV file of at most {limit} MB (default: a small example)"
+    )
+    parser.add_argument("--question", help="what to ask of the data")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the show")
+    parser.add_argument("--live", action="store_true", help="run on Gemini; needs GEMINI_API_KEY or GOOGLE_API_KEY")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the demo. Returns the exit status: 0, 1 where the run failed, 2 where the file or the set-up is wrong."""
+    import anyio
+
+    try:
+        file = read_data_file(args.file)
+        terminal = None if args.json else _terminal()
+        result = anyio.run(_demo, file, args.question, args.live, terminal)
+    except (InvalidRequest, NotConfigured) as error:
+        print(f"interactions-bridge demo: {error}", file=sys.stderr)
+        return 2
+    except BridgeError as error:
+        print(f"interactions-bridge demo: {error}", file=sys.stderr)
+        return 1
+    if args.json:
+        print(json.dumps(result, ensure_ascii=False))
+    return 0
+
+
+def _terminal() -> Terminal:
+    try:
+        from rich.console import Console
+
+        from .show import Terminal
+    except ImportError:
+        raise NotConfigured(
+            "the demo shows itself with rich: pip install 'interactions-bridge[cli,local]', or pass --json"
+        ) from None
+    return Terminal(Console())
+
+
+async def _demo(file: DataFile, question: str | None, live: bool, terminal: Terminal | None) -> dict[str, Any]:
+    from .graph import AGENT, MODEL, QUESTION, TOKEN_CAP, build, environment_for, last_answer
+    from .traffic import Traffic
+
+    question = question or QUESTION
+    traffic = Traffic()
+    async with _service(live, traffic) as (backend, service):
+        if terminal is not None:
+            terminal.start(question, file.origin, len(file.data), service)
+            way = "inside the request" if file.inline else "through environment upload"
+            terminal.upload(file.target, len(file.data), TOKEN_CAP, way)
+        graph = build(backend, file, question, await environment_for(backend, file))
+        who = {"question": MODEL, "analyst": AGENT, "answer": f"{MODEL}, sent only what is new"}
+        state: dict[str, Any] = {}
+        steps: list[dict[str, Any]] = []
+        ids: dict[str, str] = {}
+        async for mode, data in graph.astream({"messages": []}, stream_mode=["tasks", "custom", "updates", "values"]):
+            if mode == "values":
+                state = data
+            elif mode == "custom" and data.get("type") == "step":
+                steps.append(data["step"])
+                if terminal is not None:
+                    terminal.step(data["step"])
+            elif mode == "tasks" and "input" in data and terminal is not None:
+                terminal.node(data["name"], who.get(data["name"], ""))
+            elif mode == "updates":
+                for node, update in data.items():
+                    message = update["messages"][-1]
+                    ids[node] = message.response_metadata.get("id", "")
+                    if terminal is not None and node != "analyst":
+                        terminal.said(message.text)
+        left = state["interactions"]["analyst"]
+        saved = Path(tempfile.mkdtemp(prefix="interactions-bridge-demo-"))
+        files = [await _save(backend, left["environment_id"], entry, saved) for entry in left["files"]]
+        result = {
+            "question": question,
+            "answer": last_answer(state["messages"]).text,
+            "service": service,
+            "model": MODEL,
+            "agent": AGENT,
+            "file": {"name": file.origin, "size_bytes": len(file.data), "target": file.target},
+            "interactions": ids,
+            "environment_id": left["environment_id"],
+            "status": left["status"],
+            "steps": steps,
+            "files": files,
+            "usage": _usage(state),
+            "bytes": {
+                "sent": traffic.sent,
+                "stateless": await traffic.stateless(backend),
+                "requests": len(traffic.bodies),
+            },
+        }
+    if terminal is not None:
+        report = saved / "report.md"
+        text = report.read_text(encoding="utf-8") if report.is_file() else ""
+        cut = text[:_REPORT_CHARACTERS].rpartition("\n\n")[0] if len(text) > _REPORT_CHARACTERS else text
+        terminal.result(result, cut)
+    return result
+
+
+@asynccontextmanager
+async def _service(live: bool, traffic: Traffic) -> AsyncIterator[tuple[GeminiBackend, str]]:
+    """The service: Gemini, or the embedded one behind a real port, reached by the same client."""
+    from bridge._http import recording_client
+    from bridge.backends.gemini import GeminiBackend
+
+    async with recording_client(traffic.record) as http:
+        if live:
+            if not (os.environ.get("GOOGLE_API_KEY") or os.environ.get("GEMINI_API_KEY")):
+                raise NotConfigured(
+                    "--live needs a key: set GEMINI_API_KEY, or leave --live out for the embedded service"
+                )
+            async with GeminiBackend(http=http) as backend:
+                yield backend, "Gemini"
+            return
+        from bridge.backends.local import LocalBackend
+        from bridge.http import create_app
+
+        from ..serving import serving
+
+        async with LocalBackend() as local, serving(create_app(local)) as url:
+            async with GeminiBackend(base_url=url, http=http) as backend:
+                yield backend, "the embedded service (no model: its answers come from rules)"
+
+
+async def _save(backend: GeminiBackend, environment_id: str, entry: dict[str, Any], folder: Path) -> dict[str, Any]:
+    target = await backend.files.download(environment_id, entry["path"], folder / PurePosixPath(entry["path"]).name)
+    return {"path": entry["path"], "size_bytes": int(entry["size_bytes"]), "saved_to": str(target)}
+
+
+def _usage(state: dict[str, Any]) -> dict[str, int]:
+    """Tokens of the whole run: the session's messages and the agent."""
+    total = {"input": 0, "output": 0, "thought": 0, "tool_use": 0, "total": 0}
+    for message in state["messages"]:
+        usage = getattr(message, "usage_metadata", None)
+        if usage is None:
+            continue
+        thought = (usage.get("output_token_details") or {}).get("reasoning", 0)
+        total["input"] += usage["input_tokens"]
+        total["output"] += usage["output_tokens"] - thought
+        total["thought"] += thought
+        total["total"] += usage["total_tokens"]
+    tool_use = (state["interactions"]["analyst"].get("usage") or {}).get("total_tool_use_tokens") or 0
+    total["tool_use"] = tool_use
+    total["input"] -= tool_use  # LangChain counts it as input
+    return total

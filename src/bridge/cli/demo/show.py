@@ -1,0 +1,106 @@
+"""How the demo looks on a terminal: each step as it happens, then the answer, the files, the usage and the bytes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.panel import Panel
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["Terminal"]
+
+_PROGRAM_LINES = 12
+_OUTPUT_CHARACTERS = 400
+
+
+class Terminal:
+    """Shows a run on a console; `print_*` methods are called in the order of events."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def start(self, question: str, origin: str, size: int, service: str) -> None:
+        """What is asked of what, and who answers."""
+        self._console.print(f"[bold]interactions-bridge demo[/] on {service}", highlight=False)
+        self._console.print(Text.assemble(("file      ", "dim"), f"{origin}, {human(size)}"))
+        self._console.print(Text.assemble(("question  ", "dim"), question))
+
+    def upload(self, target: str, size: int, cap: int, way: str) -> None:
+        """What leaves this machine, said before it does."""
+        self._console.print(
+            Text.assemble(("upload    ", "dim"), f"{human(size)} {way} to {target}; the agent stops at {cap:,} tokens")
+        )
+
+    def node(self, name: str, who: str) -> None:
+        """A node of the graph begins."""
+        self._console.print()
+        self._console.rule(Text.assemble((name, "bold"), "  ", (who, "dim")), align="left", style="dim")
+
+    def said(self, text: str) -> None:
+        """What a session answered."""
+        self._console.print(Text(text))
+
+    def step(self, step: dict[str, Any]) -> None:
+        """A step of the agent."""
+        kind = str(step.get("type", "step"))
+        label = Text(f"{kind.replace('_', ' ')}", style="cyan")
+        self._console.print(label)
+        if kind == "thought":
+            for item in step.get("summary") or []:
+                self._console.print(Text(str(item.get("text", "")).strip(), style="italic dim"))
+        elif kind == "code_execution_call":
+            self._program(str((step.get("arguments") or {}).get("code") or ""))
+        elif kind == "code_execution_result":
+            style = "red" if step.get("is_error") else "green"
+            self._console.print(Text(_cut(str(step.get("result") or ""), _OUTPUT_CHARACTERS), style=style))
+        elif kind == "model_output":
+            for content in step.get("content") or []:
+                self._console.print(Text(str(content.get("text") or f"({content.get('type')})")))
+        else:
+            shown = {name: step[name] for name in ("name", "arguments", "result") if name in step}
+            self._console.print(Text(_cut(str(shown), _OUTPUT_CHARACTERS), style="dim"))
+
+    def _program(self, code: str) -> None:
+        lines = code.rstrip().splitlines()
+        head = "\n".join(lines[:_PROGRAM_LINES])
+        self._console.print(Syntax(head, "python", theme="ansi_dark", background_color="default", line_numbers=True))
+        if len(lines) > _PROGRAM_LINES:
+            self._console.print(Text(f"… {len(lines) - _PROGRAM_LINES} more lines", style="dim"))
+
+    def result(self, result: dict[str, Any], report: str | None) -> None:
+        """The end: answer, files, usage, bytes."""
+        self._console.print()
+        self._console.print(Panel(Text(result["answer"]), title="answer", title_align="left", border_style="green"))
+        if report:
+            self._console.print(Panel(Markdown(report), title="report.md, its beginning", title_align="left"))
+        files = Table("file", "size", "saved to", title="files left in the sandbox", title_justify="left", box=None)
+        for row in result["files"]:
+            files.add_row(row["path"], human(row["size_bytes"]), row["saved_to"])
+        self._console.print(files)
+        usage, sent = result["usage"], result["bytes"]
+        self._console.print(
+            f"tokens    {usage['input']:,} in, {usage['output']:,} out, {usage['thought']:,} thought, "
+            f"{usage['tool_use']:,} tool use, {usage['total']:,} in all",
+            highlight=False,
+        )
+        self._console.print(
+            f"sent      {sent['sent']:,} bytes in {sent['requests']} requests; "
+            f"a stateless client: {sent['stateless']:,} bytes",
+            highlight=False,
+        )
+
+
+def human(size: int) -> str:
+    """A size in bytes as a person reads it."""
+    if size < 1024:
+        return f"{size} bytes"
+    return f"{size / 1024:.1f} kB" if size < 1024**2 else f"{size / 1024**2:.1f} MB"
+
+
+def _cut(text: str, limit: int) -> str:
+    text = text.rstrip()
+    return text if len(text) <= limit else f"{text[:limit]}… ({len(text) - limit} more characters)"

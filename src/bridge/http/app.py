@@ -1,0 +1,223 @@
+"""The routes of the API, under any version segment, and the door in front of them: key, size, errors.
+
+Every answer is a 200 with JSON or an error in the API's form; no failure shows its inside.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from collections.abc import Awaitable, Callable
+from urllib.parse import quote
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from bridge.backend import Backend
+from bridge.errors import ApiError, BridgeError
+
+from .sse import event_response
+from .uploads import Uploads
+from .wire import answer, error_facts, error_response, flag, json_body, page
+
+__all__ = ["create_app"]
+
+_log = logging.getLogger(__name__)
+_Endpoint = Callable[[Request], Awaitable[Response]]
+# The version may be anything; the second form is the one of Vertex.
+_PREFIXES = ("/{version}/projects/{project}/locations/{location}", "/{version}")
+
+
+def create_app(
+    backend: Backend,
+    *,
+    api_key: str | None = None,
+    max_body: int = 24 * 1024**2,
+    max_upload: int = 64 * 1024**2,
+) -> ASGIApp:
+    """An ASGI app that serves a backend as the Interactions API.
+
+    Args:
+        backend: who does the work. The app does not close it.
+        api_key: the key every request must carry (`x-goog-api-key`, `?key=`, or as a bearer token); None for no key.
+        max_body: the most bytes of a JSON body; beyond it the answer is 413.
+        max_upload: the most bytes of an uploaded file.
+
+    Lists are put in order here and cut into pages, so that any backend's lists page alike.
+    """
+    api = _Api(backend, max_body, Uploads(backend, max_upload))
+    routes: list[BaseRoute] = [
+        Mount(
+            f"/upload{prefix}",
+            routes=[_route("/environments/{environment}/files/{path:path}", api.upload, "PUT", "POST")],
+        )
+        for prefix in _PREFIXES
+    ]
+    routes += [Mount(prefix, routes=_routes(api)) for prefix in _PREFIXES]
+    app = Starlette(routes=routes, exception_handlers={HTTPException: _no_route})
+    app.router.redirect_slashes = False
+    return _Door(app, api_key)
+
+
+class _Door:
+    """Checks the key before anything else is looked at."""
+
+    def __init__(self, app: ASGIApp, key: str | None) -> None:
+        self._app = app
+        self._key = None if key is None else key.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and self._key is not None and not self._admitted(Request(scope)):
+            await error_response(401, "authentication", "The API key is missing or not valid.")(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _admitted(self, request: Request) -> bool:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        given = (
+            request.headers.get("x-goog-api-key"),
+            request.query_params.get("key"),
+            token.strip() if scheme.lower() == "bearer" else None,
+        )
+        # Every candidate is compared, each in constant time.
+        matches = [hmac.compare_digest(key.encode("utf-8", "replace"), self._key or b"") for key in given if key]
+        return any(matches)
+
+
+class _Api:
+    """What each route does."""
+
+    def __init__(self, backend: Backend, max_body: int, uploads: Uploads) -> None:
+        self._backend = backend
+        self._max_body = max_body
+        self._uploads = uploads
+
+    async def create(self, request: Request) -> Response:
+        body = await json_body(request, self._max_body)
+        if body.get("stream") is True:
+            return await event_response(self._backend.stream(**body))
+        return answer((await self._backend.create(**body)).to_wire())
+
+    async def get(self, request: Request) -> Response:
+        asked = request.path_params["id"]
+        if flag(request, "stream"):
+            after = request.query_params.get("last_event_id") or None
+            return await event_response(self._backend.watch(asked, after=after))
+        include_input = bool(flag(request, "include_input"))
+        return answer((await self._backend.get(asked, include_input=include_input)).to_wire())
+
+    async def cancel(self, request: Request) -> Response:
+        return answer((await self._backend.cancel(request.path_params["id"])).to_wire())
+
+    async def delete(self, request: Request) -> Response:
+        await self._backend.delete(request.path_params["id"])
+        return answer({})
+
+    async def create_agent(self, request: Request) -> Response:
+        return answer((await self._backend.agents.create(**await json_body(request, self._max_body))).to_wire())
+
+    async def list_agents(self, request: Request) -> Response:
+        agents = [agent async for agent in self._backend.agents.list()]
+        found, token = page(request, agents, lambda agent: (False, agent.id))
+        return answer({"agents": [agent.to_wire() for agent in found], **token})
+
+    async def get_agent(self, request: Request) -> Response:
+        return answer((await self._backend.agents.get(request.path_params["id"])).to_wire())
+
+    async def delete_agent(self, request: Request) -> Response:
+        await self._backend.agents.delete(request.path_params["id"])
+        return answer({})
+
+    async def create_environment(self, request: Request) -> Response:
+        return answer((await self._backend.environments.create(**await json_body(request, self._max_body))).to_wire())
+
+    async def list_environments(self, request: Request) -> Response:
+        environments = [environment async for environment in self._backend.environments.list()]
+        found, token = page(request, environments, lambda environment: (False, environment.id or ""))
+        return answer({"environments": [environment.to_wire() for environment in found], **token})
+
+    async def get_environment(self, request: Request) -> Response:
+        return answer((await self._backend.environments.get(request.path_params["id"])).to_wire())
+
+    async def delete_environment(self, request: Request) -> Response:
+        await self._backend.environments.delete(request.path_params["id"])
+        return answer({})
+
+    async def files(self, request: Request) -> Response:
+        environment, path = request.path_params["id"], request.path_params.get("path", "")
+        if request.query_params.get("alt") == "media":
+            data = await self._backend.files.read(environment, path)
+            headers = {"content-disposition": "attachment", "x-content-type-options": "nosniff"}
+            return Response(data, media_type="application/octet-stream", headers=headers)
+        recursive = bool(flag(request, "recursive"))
+        listed = [file async for file in self._backend.files.list(environment, path, recursive=recursive)]
+        found, token = page(
+            request, listed, lambda file: (not (file.path or "").startswith("workspace/"), file.path or "")
+        )
+        return answer({"files": [file.to_wire() for file in found], **token})
+
+    async def upload(self, request: Request) -> Response:
+        if "upload_id" in request.query_params:
+            size, file = await self._uploads.take(request)
+            if file is None:
+                headers = {"x-goog-upload-status": "active", "x-goog-upload-size-received": str(size)}
+                return answer({}, headers)
+            return answer({"file": file.to_wire()}, {"x-goog-upload-status": "final"})
+        upload = await self._uploads.start(request)
+        url = request.url.replace(path=quote(request.scope["path"]), query=f"upload_id={upload}")
+        return answer({}, {"x-goog-upload-url": str(url), "x-goog-upload-status": "active"})
+
+
+def _routes(api: _Api) -> list[BaseRoute]:
+    routes: list[BaseRoute] = [
+        _route("/interactions", api.create, "POST"),
+        _route("/interactions/{id}", [("GET", api.get), ("DELETE", api.delete)]),
+        _route("/interactions/{id}/cancel", api.cancel, "POST"),
+    ]
+    # The official SDK puts a full name ("agents/x") behind the collection as it is.
+    for name, get, delete in (
+        ("agents", api.get_agent, api.delete_agent),
+        ("environments", api.get_environment, api.delete_environment),
+    ):
+        routes += [_route(f"/{name}{again}/{{id}}", [("GET", get), ("DELETE", delete)]) for again in ("", f"/{name}")]
+    return [
+        *routes,
+        _route("/agents", [("GET", api.list_agents), ("POST", api.create_agent)]),
+        _route("/environments", [("GET", api.list_environments), ("POST", api.create_environment)]),
+        _route("/environments/{id}/files", api.files, "GET"),
+        _route("/environments/{id}/files/{path:path}", api.files, "GET"),
+    ]
+
+
+def _route(path: str, endpoint: _Endpoint | list[tuple[str, _Endpoint]], *methods: str) -> Route:
+    """One path with what each of its methods does."""
+    by_method = dict(endpoint) if isinstance(endpoint, list) else dict.fromkeys(methods, endpoint)
+
+    async def handle(request: Request) -> Response:
+        try:
+            return await by_method["GET" if request.method == "HEAD" else request.method](request)
+        except BridgeError as error:
+            status, code, message = error_facts(error)
+            if status >= 500:
+                _log.warning("%s %s: %s", request.method, request.url.path, error)
+            retry = getattr(error, "retry_after", None) if isinstance(error, ApiError) else None
+            return error_response(status, code, message, {"retry-after": f"{retry:g}"} if retry is not None else None)
+        except ClientDisconnect:
+            return Response(status_code=499)  # nobody reads it
+        except Exception:  # noqa: BLE001 - the client gets an answer, the log what happened
+            _log.exception("%s %s failed", request.method, request.url.path)
+            return error_response(500, "api_error", "Internal error.")
+
+    return Route(path, handle, methods=list(by_method))
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    """The API's own form for a path that is none and a method it does not take."""
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        message = f"The method {request.method} is not allowed here."
+        return error_response(405, "invalid_request", message, dict(error.headers or {}))
+    return error_response(404, "not_found", f"There is nothing at {request.url.path[:200]!r}.")

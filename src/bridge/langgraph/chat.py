@@ -1,0 +1,514 @@
+"""`ChatInteractions`: the Interactions API as a LangChain chat model.
+
+It turns messages into a request and answers into messages, and lets the server keep the conversation: a turn that follows an
+earlier answer sends its id and what is new. Which id that may be is `_chain`'s to say, the forms of messages, tools and answers
+are the modules' beside this one; sending is left to the backend.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Generator,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import aclosing, closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from langchain_core.callbacks import (
+    AsyncCallbackManagerForLLMRun,
+    CallbackManagerForLLMRun,
+)
+from langchain_core.language_models import (
+    BaseChatModel,
+    LangSmithParams,
+    LanguageModelInput,
+    ModelProfile,
+)
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable
+from langchain_core.utils import secret_from_env
+from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, model_validator
+
+from bridge.backend import Backend
+from bridge.errors import InvalidRequest, NotFound
+from bridge.interactions import Event, GenerationConfig, Interaction
+
+from ._chain import plan
+from ._tools import ToolLike, response_format_of, tool_choice_of, tools_of
+from .answers import Answer, events_of, message_of
+from .messages import system_instruction, to_steps
+
+if TYPE_CHECKING:
+    from bridge._portal import SyncBackend
+
+__all__ = ["ChatInteractions"]
+
+_log = logging.getLogger("bridge.langgraph")
+
+_GENERATION = frozenset(GenerationConfig.model_fields) - {"tool_choice"}
+_SETTINGS = (
+    "response_format",
+    "environment",
+    "agent_config",
+    "labels",
+    "service_tier",
+    "safety_settings",
+)
+_PER_CALL = frozenset(
+    {
+        *_GENERATION,
+        *_SETTINGS,
+        "agent",
+        "generation_config",
+        "max_tokens",
+        "model",
+        "previous_interaction_id",
+        "response_modalities",
+        "tool_choice",
+        "tools",
+    }
+)
+# What LangChain passes along for itself.
+_LANGCHAINS = frozenset(
+    {
+        "ls_structured_output_format",
+        "stream",
+        "stream_usage",
+        "structured_output_format",
+    }
+)
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """One call: the request's fields, those of a replay where its parent may be gone, and what its answer is read with."""
+
+    fields: dict[str, Any]
+    replay: Callable[[], dict[str, Any]] | None
+    answer: Callable[[], Answer]
+
+    @property
+    def name(self) -> str:
+        return str(self.fields.get("model") or self.fields.get("agent"))
+
+    def again(self, error: NotFound) -> dict[str, Any]:
+        """The fields of the replay. Raises the error where there is nothing to replay: only a parent can be gone."""
+        if self.replay is None:
+            raise error
+        _log.warning(
+            "interaction %s, which this turn follows, is gone (%s): the whole history is sent once, as a new chain",
+            self.fields["previous_interaction_id"],
+            error,
+        )
+        return self.replay()
+
+
+class ChatInteractions(BaseChatModel):
+    """A chat model over the Interactions API; the conversation stays on the server.
+
+    Pass exactly one of `model` and `agent`, and an `api_key` (or GOOGLE_API_KEY / GEMINI_API_KEY), the `base_url` of a service, or a
+    `backend`. An answer's `response_metadata` holds `id` (the interaction's), `status`, `model_name`, `model_provider` and, where
+    there is one, `environment_id`. A turn that ends `incomplete` or `budget_exceeded` gives the partial answer with that status; one
+    that fails raises `InteractionFailed`. What cannot be sent raises `InvalidRequest` before anything is.
+
+    With `session="auto"` a turn follows the session's latest answer among the messages, as long as the messages before it are what
+    they were, and sends only what came after; otherwise everything is sent as a new chain. System messages, tools and settings are
+    sent with every turn. What other models said is sent as a quotation. With `session="off"` nothing is stored at the service, and
+    everything is sent every time.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str | None = None
+    """The model to ask."""
+    agent: str | None = None
+    """The managed agent to ask; it takes none of the generation settings and no `tool_choice`."""
+    api_key: SecretStr | None = Field(
+        default_factory=secret_from_env(["GOOGLE_API_KEY", "GEMINI_API_KEY"], default=None)
+    )
+    """The key, by default from GOOGLE_API_KEY or else GEMINI_API_KEY. Not used with a ready `backend`."""
+    base_url: str | None = None
+    """Where the service is, by default GOOGLE_GEMINI_BASE_URL or Google's."""
+    backend: Any = Field(default=None, exclude=True, repr=False)
+    """A ready `bridge.Backend`, or the name of one ("gemini", "local"). A ready one has its own timeout and retries."""
+    timeout: float | None = None
+    """Seconds that one call may take, for the backend that is made here."""
+    max_retries: int | None = None
+    """Further attempts where trying again is safe, for the backend that is made here."""
+
+    session: Literal["auto", "off"] = "auto"
+    """Whether the service keeps the conversation ("auto") or nothing at all ("off")."""
+    session_name: str | None = None
+    """Names the conversation among several in one graph; by default the model or agent."""
+
+    temperature: float | None = None
+    max_tokens: int | None = None
+    """The most tokens an answer may have, thinking included; a longer one ends `incomplete`."""
+    stop: list[str] | None = None
+    """Texts at which an answer ends."""
+    thinking_level: str | None = None
+    """minimal, low, medium, high or xhigh."""
+    thinking_summaries: str | None = None
+    """auto or none."""
+    generation_config: dict[str, Any] | None = None
+    """Further generation settings under the API's names; the fields above win."""
+    tools: list[Any] | None = None
+    """Tools sent with every turn, before those of `bind_tools`: the API's own ({"type": "code_execution"}) or functions."""
+    response_format: Any = None
+    """The form of the answer: the API's, OpenAI's `json_schema`, a class, or a JSON schema."""
+    environment: Any = None
+    """A sandbox: "remote" for a new one each turn, an environment's id, or its settings."""
+    agent_config: dict[str, Any] | None = None
+    """Settings of the agent."""
+    labels: dict[str, str] | None = None
+    service_tier: str | None = None
+    safety_settings: list[dict[str, Any]] | None = None
+    streaming: bool = False
+    """Stream inside `invoke` as well."""
+
+    _backend: Backend = PrivateAttr()
+    _sync: SyncBackend | None = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _connect(self) -> Self:
+        from bridge.connect import connect
+
+        if (self.model is None) == (self.agent is None):
+            both = "neither" if self.model is None else "both"
+            raise InvalidRequest(
+                f"ChatInteractions takes a model or an agent, not {both}: pass model=... or agent=...",
+                "model",
+            )
+        named = self.backend or "gemini"
+        settings: dict[str, Any] = {"api_key": self.api_key, "base_url": self.base_url}
+        if isinstance(named, str) and (named == "gemini" or "://" in named):
+            settings |= {"timeout": self.timeout, "retries": self.max_retries}
+        else:  # only what the caller gave, which such a backend may refuse; not what the environment holds
+            settings = {name: value for name, value in settings.items() if name in self.model_fields_set}
+        key = settings.pop("api_key", None)
+        self._backend = connect(
+            self.backend, api_key=key.get_secret_value() if key is not None else None, **_set(settings)
+        )
+        if self.cache is None and (self.agent is not None or self.environment is not None):
+            self.cache = False  # they work, and work is not done by an old answer
+        return self
+
+    # --- what LangChain asks a model about itself
+
+    @property
+    def _llm_type(self) -> str:
+        return "google-interactions"
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        """Everything an answer depends on, so that no two configurations share a cache entry. No secrets."""
+        names = (
+            "model",
+            "agent",
+            "session",
+            "session_name",
+            "temperature",
+            "max_tokens",
+            "stop",
+            "thinking_level",
+        )
+        more = ("thinking_summaries", "generation_config", "tools", *_SETTINGS)
+        params = {name: getattr(self, name) for name in (*names, *more) if getattr(self, name) is not None}
+        return {**params, "backend": self._backend.identity}
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        params = LangSmithParams(
+            ls_provider="google_genai",
+            ls_model_name=str(kwargs.get("model") or kwargs.get("agent") or self.model or self.agent),
+            ls_model_type="chat",
+        )
+        if (temperature := kwargs.get("temperature", self.temperature)) is not None:
+            params["ls_temperature"] = temperature
+        if (most := kwargs.get("max_tokens", self.max_tokens)) is not None:
+            params["ls_max_tokens"] = most
+        if stops := stop or self.stop:
+            params["ls_stop"] = stops
+        return params
+
+    def _resolve_model_profile(self) -> ModelProfile:
+        media = ("text", "image", "image_url", "pdf", "audio", "video")
+        return ModelProfile(
+            **{f"{name}_inputs": True for name in media},  # type: ignore[typeddict-item]
+            text_outputs=True,
+            reasoning_output=True,
+            tool_calling=True,
+            tool_call_streaming=self.agent is None,
+            tool_choice=self.agent is None,
+            structured_output=self.agent is None,
+            image_tool_message=True,
+            pdf_tool_message=True,
+        )
+
+    # --- tools and structured answers
+
+    def bind_tools(
+        self,
+        tools: Sequence[ToolLike],
+        *,
+        tool_choice: str | bool | Mapping[str, Any] | None = None,
+        strict: bool | None = None,
+        response_format: Any = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """This model with tools: LangChain tools, functions, classes, schemas, or the API's own as dicts.
+
+        `tool_choice` is auto, any or required or True (call one), none, a tool's name, or a dict that names one. `strict` is
+        accepted and changes nothing: the API has no such switch. Raises `InvalidRequest` for what the API does not have.
+        """
+        bound = tools_of(tools)
+        choice = tool_choice_of(tool_choice, bound)
+        wanted = {
+            "tool_choice": choice,
+            "response_format": response_format_of(response_format),
+        }
+        return self.bind(tools=bound, **_set(wanted), **kwargs)
+
+    def with_structured_output(
+        self,
+        schema: dict[str, Any] | type | None = None,
+        *,
+        method: Literal["json_schema", "function_calling", "json_mode"] = "json_schema",
+        include_raw: bool = False,
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, Any]:
+        """This model answering in the form of a schema: a pydantic class (gives instances), a TypedDict or a JSON schema (dicts).
+
+        `json_schema` constrains the answer to the schema, `function_calling` forces one call, `json_mode` asks for any JSON (say
+        the form in the prompt). With `include_raw` the result is {"raw", "parsed", "parsing_error"}. `strict` is as in `bind_tools`.
+        """
+        from ._structured import structured
+
+        return structured(self, schema, method=method, include_raw=include_raw, **kwargs)
+
+    # --- a call
+
+    def _turn(
+        self,
+        messages: Sequence[BaseMessage],
+        stop: list[str] | None,
+        kwargs: Mapping[str, Any],
+    ) -> _Turn:
+        given = _set({name: value for name, value in kwargs.items() if name not in _LANGCHAINS})
+        if unknown := given.keys() - _PER_CALL:
+            raise InvalidRequest(
+                f"a call takes no {', '.join(sorted(unknown))}; it takes {', '.join(sorted(_PER_CALL))}",
+                min(unknown),
+            )
+        fields = self._fields(stop, given)
+        if instruction := system_instruction(messages):
+            fields["system_instruction"] = instruction
+        session = f"{self._backend.identity}/{self.session_name or self.model or self.agent}"
+        chain = plan(messages, session)
+
+        def whole() -> dict[str, Any]:
+            return {**fields, "input": to_steps(messages, session)}
+
+        replay = None
+        explicit = given.get("previous_interaction_id")
+        if explicit is not None or (chain.parent is not None and self.session == "auto"):
+            after = next(
+                (n + 1 for n, m in enumerate(messages) if m.response_metadata.get("id") == explicit),
+                0,
+            )
+            steps = to_steps(messages, session, after if explicit is not None else chain.start)
+            if not steps:
+                raise InvalidRequest(
+                    "nothing is new since this session's last answer; add a message after it",
+                    "input",
+                )
+            sent = {
+                **fields,
+                "previous_interaction_id": explicit or chain.parent,
+                "input": steps,
+            }
+            replay = whole if explicit is None else None
+        else:
+            sent = whole()
+
+        def answer() -> Answer:
+            return Answer(
+                session=session,
+                digest=chain.digest,
+                blocks=self.output_version == "v1",
+                hold_calls="agent" in fields,
+            )
+
+        return _Turn(sent, replay, answer)
+
+    def _fields(self, stop: list[str] | None, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The request but for its input: this model's settings with those of the call on top."""
+        fields: dict[str, Any] = {name: given.get(name, getattr(self, name)) for name in _SETTINGS}
+        fields["response_modalities"] = given.get("response_modalities")
+        if "model" in given or "agent" in given:
+            fields |= {"model": given.get("model"), "agent": given.get("agent")}
+        else:
+            fields |= {"model": self.model, "agent": self.agent}
+        fields["response_format"] = response_format_of(fields["response_format"])
+        fields["tools"] = tools = tools_of([*(self.tools or ()), *given.get("tools", ())]) or None
+        plain = {
+            "temperature": self.temperature,
+            "max_output_tokens": self.max_tokens,
+            "thinking_level": self.thinking_level,
+            "thinking_summaries": self.thinking_summaries,
+        }
+        config = {
+            **(self.generation_config or {}),
+            **_set(plain),
+            **given.get("generation_config", {}),
+            **{name: value for name, value in given.items() if name in _GENERATION},
+        }
+        if "max_tokens" in given:
+            config["max_output_tokens"] = given["max_tokens"]
+        if stops := stop or given.get("stop_sequences") or self.stop:
+            config["stop_sequences"] = stops
+        if (choice := tool_choice_of(given.get("tool_choice"), tools or ())) is not None:
+            config["tool_choice"] = choice
+        if fields["agent"] is not None and config.get("tool_choice") == "auto":
+            del config["tool_choice"]  # what agents do anyway
+        if fields["agent"] is not None and config:
+            raise InvalidRequest(
+                f"agents take no generation settings; leave out {', '.join(sorted(config))}",
+                "generation_config",
+            )
+        fields["generation_config"] = config or None
+        if self.session == "off":
+            fields["store"] = False
+        return _set(fields)
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        turn, backend = self._turn(messages, stop, kwargs), self._sync_backend()
+        try:
+            interaction = backend.create(**turn.fields)
+        except NotFound as error:
+            interaction = backend.create(**turn.again(error))
+        return _result(turn, interaction)
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        turn = self._turn(messages, stop, kwargs)
+        try:
+            interaction = await self._backend.create(**turn.fields)
+        except NotFound as error:
+            interaction = await self._backend.create(**turn.again(error))
+        return _result(turn, interaction)
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        turn = self._turn(messages, stop, kwargs)
+        answer = turn.answer()
+
+        def chunks() -> Iterator[ChatGenerationChunk]:
+            with closing(self._events(turn)) as events:
+                for event in events:
+                    yield from map(_generation, answer.add(event))
+            yield from map(_generation, answer.last(turn.name))
+
+        for chunk in chunks():
+            if run_manager is not None:
+                run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+            yield chunk
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        turn = self._turn(messages, stop, kwargs)
+        answer = turn.answer()
+        async with aclosing(self._aevents(turn)) as events:
+            async for event in events:
+                for chunk in map(_generation, answer.add(event)):
+                    if run_manager is not None:
+                        await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                    yield chunk
+        for chunk in map(_generation, answer.last(turn.name)):
+            if run_manager is not None:
+                await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+            yield chunk
+
+    def _events(self, turn: _Turn) -> Generator[Event, None, None]:
+        backend, fields, begun = self._sync_backend(), turn.fields, False
+        while True:
+            events = backend.stream(**fields)
+            try:
+                for event in events:
+                    begun = True
+                    yield event
+                return
+            except NotFound as error:
+                if begun or fields is not turn.fields:
+                    raise
+                fields = turn.again(error)
+            finally:
+                if isinstance(events, Generator):
+                    events.close()
+
+    async def _aevents(self, turn: _Turn) -> AsyncGenerator[Event, None]:
+        fields, begun = turn.fields, False
+        while True:
+            events = self._backend.stream(**fields)
+            try:
+                async for event in events:
+                    begun = True
+                    yield event
+                return
+            except NotFound as error:
+                if begun or fields is not turn.fields:
+                    raise
+                fields = turn.again(error)
+            finally:
+                if isinstance(events, AsyncGenerator):
+                    await events.aclose()
+
+    def _sync_backend(self) -> SyncBackend:
+        if self._sync is None:
+            from bridge.connect import sync_backend
+
+            self._sync = sync_backend(self._backend)
+        return self._sync
+
+
+def _set(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _result(turn: _Turn, interaction: Interaction) -> ChatResult:
+    answer = turn.answer()
+    chunks = [chunk for event in events_of(interaction) for chunk in answer.add(event)]
+    return ChatResult(generations=[ChatGeneration(message=message_of([*chunks, *answer.last(turn.name)]))])
+
+
+def _generation(chunk: Any) -> ChatGenerationChunk:
+    return ChatGenerationChunk(message=chunk)

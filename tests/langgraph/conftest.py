@@ -1,0 +1,139 @@
+"""The embedded service as the tests of this room reach it: in this process and over HTTP, with everything sent to it kept."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import uvicorn
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bridge.backend import Backend
+from bridge.backends.gemini import GeminiBackend
+from bridge.backends.local import LocalBackend
+from bridge.http import create_app
+from bridge.interactions import CreateInteraction, Event, Interaction
+from bridge.langgraph import ChatInteractions
+
+
+class Recording:
+    """A backend that keeps the request of every create and stream, and is otherwise the one it wraps."""
+
+    def __init__(self, backend: Backend, sent: list[dict[str, Any]]) -> None:
+        self._backend = backend
+        self._sent = sent
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend, name)
+
+    async def create(self, request: CreateInteraction | None = None, /, **fields: Any) -> Interaction:
+        self._sent.append(fields)
+        return await self._backend.create(request, **fields)
+
+    async def stream(self, request: CreateInteraction | None = None, /, **fields: Any) -> AsyncIterator[Event]:
+        self._sent.append(fields)
+        async for event in self._backend.stream(request, **fields):
+            yield event
+
+
+class RecordingApp:
+    """An ASGI app that keeps the body of every create, and is otherwise the one it wraps."""
+
+    def __init__(self, app: ASGIApp, sent: list[dict[str, Any]]) -> None:
+        self._app = app
+        self._sent = sent
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST" or not scope["path"].endswith("/interactions"):
+            await self._app(scope, receive, send)
+            return
+        body = b""
+
+        async def read() -> Message:
+            nonlocal body
+            message = await receive()
+            if message["type"] == "http.request":
+                body += message.get("body", b"")
+                if not message.get("more_body"):
+                    self._sent.append(json.loads(body))
+            return message
+
+        await self._app(scope, read, send)
+
+
+@contextmanager
+def served(app: ASGIApp) -> Iterator[str]:
+    """The base URL of an app that answers on a real socket of this machine while the block runs."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="warning", timeout_graceful_shutdown=2))
+    thread = threading.Thread(target=server.run, args=([listener],))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
+
+
+@dataclass
+class Service:
+    """The service under test: what it was sent, and chat models of it."""
+
+    backend: Backend
+    local: LocalBackend
+    """The engine behind it, for looking at what it knows."""
+    sent: list[dict[str, Any]] = field(default_factory=list)
+
+    def chat(self, **settings: Any) -> ChatInteractions:
+        if "agent" not in settings:
+            settings.setdefault("model", "gemini-test")
+        return ChatInteractions(backend=self.backend, **settings)
+
+    def texts(self) -> list[list[str]]:
+        """Per request the texts in it, in order."""
+        return [list(_texts(request.get("input"))) for request in self.sent]
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        if isinstance(value.get("text"), str):
+            yield value["text"]
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+
+
+@contextmanager
+def reached(how: str, local: LocalBackend) -> Iterator[Service]:
+    """A service over an engine, reached in this process ("local") or over a socket ("http")."""
+    sent: list[dict[str, Any]] = []
+    if how == "local":
+        yield Service(Recording(local, sent), local, sent)  # type: ignore[arg-type]
+        return
+    with served(RecordingApp(create_app(local), sent)) as url:
+        yield Service(GeminiBackend(base_url=url, retries=0), local, sent)
+
+
+@pytest.fixture(params=["local", "http"])
+async def service(request: pytest.FixtureRequest) -> AsyncIterator[Service]:
+    """The embedded service with its test controls on, both ways."""
+    async with LocalBackend(test_controls=True) as local:
+        with reached(request.param, local) as service:
+            yield service
+            await service.backend.aclose()
+
+
+@pytest.fixture(params=[False, True], ids=["whole", "streamed"])
+def streaming(request: pytest.FixtureRequest) -> bool:
+    """Whether answers are streamed."""
+    return bool(request.param)

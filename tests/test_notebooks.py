@@ -1,0 +1,35 @@
+"""The notebooks run from top to bottom."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.covers("repo:notebook")
+
+# In a process of its own: a kernel brings sockets, signal handlers and event loops that are no business of the other tests.
+_RUN = """
+import sys, nbformat
+from nbclient import NotebookClient
+notebook = nbformat.read(sys.argv[1], as_version=4)
+NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+for cell in notebook.cells:
+    for output in cell.get("outputs", []):
+        print(output.get("text") or output.get("data", {}).get("text/plain", ""))
+"""
+
+
+@pytest.mark.parametrize("notebook", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_the_notebook_runs(notebook: Path, tmp_path: Path) -> None:
+    """Every cell, on the embedded service, with what it prints."""
+    command = [sys.executable, "-c", _RUN, str(notebook)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=180, check=False)
+    assert done.returncode == 0, done.stderr[-3_000:]
+    assert "500" in done.stdout
+    assert "24 degrees" in done.stdout
+    assert "workspace/report.md" in done.stdout
