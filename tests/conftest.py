@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     rows = []
     for item in items:
-        covers = [str(id) for mark in item.iter_markers("covers") for id in mark.args]
+        covers = [str(name) for mark in item.iter_markers("covers") for name in mark.args]
         marks = [mark for name in ("skip", "skipif") for mark in item.iter_markers(name)]
         skips = [str(mark.kwargs.get("reason", "no reason")) for mark in marks]
         rows.append({"test": item.nodeid, "covers": covers, "skips": skips})

@@ -91,7 +91,23 @@ HTTP: tuple[Requirement, ...] = ()
 
 LANGGRAPH: tuple[Requirement, ...] = ()
 
-CLI: tuple[Requirement, ...] = ()
+CLI: tuple[Requirement, ...] = (
+    R("cli:demo", "The demo answers a question from a real analysis of a real file.", "issue: first interface"),
+    R("cli:demo:files", "The demo names and saves the files that the agent left.", "issue: first interface"),
+    R(
+        "cli:demo:bytes",
+        "The session is not sent the history again, and the demo shows the bytes.",
+        "issue: first interface",
+    ),
+    R("cli:demo:upload", "A file over 1 MB is uploaded to the environment.", "issue: first interface"),
+    R(
+        "cli:demo:refusals",
+        "A file that cannot be used gets one short line that names it, and exit status 2.",
+        "issue: first interface",
+    ),
+    R("cli:demo:live", "Live runs need a key and show first what will leave the machine.", "issue: first interface"),
+    R("cli:demo:show", "The demo shows each step as it happens, and no data drives the terminal.", "ours"),
+)
 
 REPO: tuple[Requirement, ...] = (
     R("repo:manifest", "Every promise has a test, every test names its promise, every skip has a reason here.", "ours"),

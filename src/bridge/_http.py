@@ -8,15 +8,12 @@ the backends. Two transports, one for event loops and one for plain threads, sha
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing, closing, suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-import anyio
-import anyio.to_thread
 import httpx2
 
 from .errors import ConnectionFailed, NotConfigured
@@ -112,7 +109,7 @@ class AsyncTransport:
         self._own = client is None
         self._loop: object = None
         self._closed = False
-        self._sleep = sleep or anyio.sleep
+        self._sleep = sleep
 
     async def open(
         self, method: str, url: str, headers: dict[str, str], content: bytes | None, patience: float
@@ -135,21 +132,30 @@ class AsyncTransport:
         loop = _current_loop()
         if self._client is None or self._loop is not loop:
             # Reading the certificates takes some 100 ms. Connections belong to a loop: a second one gets its own client.
-            context = await anyio.to_thread.run_sync(_tls_context)
+            context = await self.call(_tls_context)
             self._client = httpx2.AsyncClient(verify=context, limits=_limits())
             self._loop = loop
         return self._client
 
     async def sleep(self, seconds: float) -> None:
-        await self._sleep(seconds)
+        if self._sleep is not None:
+            await self._sleep(seconds)
+        else:
+            import anyio
+
+            await anyio.sleep(seconds)
 
     async def drain(self, chunks: AsyncGenerator[bytes, None]) -> None:
+        import anyio
+
         with anyio.move_on_after(DRAIN), suppress(ConnectionFailed):
             async for _ in chunks:
                 pass
 
     async def call(self, function: Callable[..., T], *arguments: Any) -> T:
-        return await anyio.to_thread.run_sync(function, *arguments)
+        from anyio import to_thread
+
+        return await to_thread.run_sync(function, *arguments)
 
     async def aclose(self) -> None:
         self._closed = True
@@ -295,6 +301,8 @@ def _tls_context() -> ssl.SSLContext:
 
 
 def _current_loop() -> object:
+    import asyncio
+
     try:
         return asyncio.get_running_loop()
     except RuntimeError:  # trio

@@ -11,12 +11,13 @@ import atexit
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from functools import cache
-from typing import Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+if TYPE_CHECKING:
+    from anyio.from_thread import BlockingPortal
 
-from .backend import Agents, Backend, Capabilities, Environments, Files
-from .interactions import Agent, CreateInteraction, Environment, EnvironmentFile, Event, Interaction
+    from .backend import Agents, Backend, Capabilities, Environments, Files
+    from .interactions import Agent, CreateInteraction, Environment, EnvironmentFile, Event, Interaction
 
 __all__ = ["InlineRunner", "PortalRunner", "Runner", "SyncBackend", "run_inline"]
 
@@ -107,6 +108,8 @@ def _portal() -> BlockingPortal:
 
 @cache
 def _started_portal() -> BlockingPortal:
+    from anyio.from_thread import start_blocking_portal
+
     context = start_blocking_portal(name="bridge-portal")
     portal = context.__enter__()
     atexit.register(context.__exit__, None, None, None)

@@ -7,24 +7,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from pydantic import ValidationError
 
 from .errors import InvalidRequest, UnsupportedCapability
-from .interactions import (
-    Agent,
-    CreateAgentInteraction,
-    CreateInteraction,
-    CreateModelInteraction,
-    Environment,
-    EnvironmentFile,
-    Event,
-    Interaction,
-    Model,
-    Unknown,
-)
+from .interactions import CreateAgentInteraction, CreateInteraction, CreateModelInteraction, Model, Unknown
 from .interactions._open import reason_of
+
+if TYPE_CHECKING:
+    from .interactions import Agent, Environment, EnvironmentFile, Event, Interaction
 
 __all__ = [
     "Agents",

@@ -73,12 +73,8 @@ def streams() -> list[str]:
 
 def events_of(name: str) -> list[dict[str, Any]]:
     """The decoded events of a recorded stream, up to where it ends or breaks off."""
-    events = []
-    for frame in text_of(name).split("\n\n"):
-        for line in frame.splitlines():
-            if line.startswith("data: {"):
-                events.append(json.loads(line.removeprefix("data: ")))
-    return events
+    lines = text_of(name).splitlines()
+    return [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: {")]
 
 
 def delivery() -> tuple[dict[str, str], Any, type[Model]]:

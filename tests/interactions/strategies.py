@@ -15,8 +15,31 @@ from hypothesis import strategies as st
 from bridge.interactions import Model, OneOrMany, OpenStruct, OpenUnion
 from bridge.interactions._open import _Int64Text
 
-METHODS = ["model_dump", "model_fields", "copy", "to_wire", "parse", "replace", "raw", "kind", "union", "reason", "__dict__"]
-METHODS += ["self", "schema", "json", "dict", "model_config", "__class__", "__pydantic_extra__", "from", "data", "value"]
+METHODS = [
+    "model_dump",
+    "model_fields",
+    "copy",
+    "to_wire",
+    "parse",
+    "replace",
+    "raw",
+    "kind",
+    "union",
+    "reason",
+    "__dict__",
+]
+METHODS += [
+    "self",
+    "schema",
+    "json",
+    "dict",
+    "model_config",
+    "__class__",
+    "__pydantic_extra__",
+    "from",
+    "data",
+    "value",
+]
 names = st.sampled_from(METHODS) | st.text(max_size=6)
 texts = st.text(max_size=8)
 integers = st.integers(-(2**70), 2**70) | st.just(10**400)
@@ -52,7 +75,9 @@ def with_a_wrong_field(draw: st.DrawFn, model: type[Model]) -> dict[str, Any]:
     """A known kind of which a field has any value, or is missing."""
     value = dict(draw(of_model(model, True)))
     kind = model.__kind__[0] if model.__kind__ else ""
-    name = draw(st.sampled_from([field.alias or name for name, field in model.model_fields.items() if name != kind] or ["x"]))
+    name = draw(
+        st.sampled_from([field.alias or name for name, field in model.model_fields.items() if name != kind] or ["x"])
+    )
     if draw(st.booleans()):
         value[name] = draw(anything)
     else:
@@ -69,6 +94,23 @@ def of_union(union: OpenUnion, wild: bool) -> st.SearchStrategy[Any]:
     return known | known | unknown | models.flatmap(with_a_wrong_field) | anything
 
 
+def of_mark(mark: Any, wild: bool) -> st.SearchStrategy[Any] | None:
+    """Values of a place that validates by itself: an open union or a 64-bit integer."""
+    match mark:
+        case OpenUnion():
+            return st.deferred(lambda: of_union(mark, wild))
+        case OpenStruct():
+            model = mark.model
+            struct = st.deferred(lambda: of_model(model, wild)) | (texts if mark.text else st.nothing())
+            return struct | anything | with_a_wrong_field(model) if wild else struct
+        case OneOrMany():
+            one = st.deferred(lambda: of_union(mark.union, wild))
+            return one | st.lists(one, max_size=3) | (texts if mark.text else st.nothing())
+        case type() if mark is _Int64Text:
+            return int64_texts | integers if wild else int64_texts
+    return None
+
+
 def of_annotation(annotation: Any, wild: bool) -> st.SearchStrategy[Any]:
     """Values that an annotation allows, without explicit nulls where they are tame."""
     origin = get_origin(annotation)
@@ -76,21 +118,8 @@ def of_annotation(annotation: Any, wild: bool) -> st.SearchStrategy[Any]:
         return anything if wild else texts
     if origin is Annotated:
         inner, *marks = get_args(annotation)
-        for mark in marks:
-            match mark:
-                case OpenUnion():
-                    return st.deferred(lambda: of_union(mark, wild))
-                case OpenStruct():
-                    model = mark.model
-                    struct = st.deferred(lambda: of_model(model, wild))
-                    plain = texts if mark.text else st.nothing()
-                    return struct | plain | anything | with_a_wrong_field(model) if wild else struct | plain
-                case OneOrMany():
-                    one = st.deferred(lambda: of_union(mark.union, wild))
-                    return one | st.lists(one, max_size=3) | (texts if mark.text else st.nothing())
-                case type() if mark is _Int64Text:
-                    return int64_texts | integers if wild else int64_texts
-        return of_annotation(inner, wild)
+        marked = [found for mark in marks if (found := of_mark(mark, wild)) is not None]
+        return marked[0] if marked else of_annotation(inner, wild)
     if origin in (Union, types.UnionType):
         members = [member for member in get_args(annotation) if wild or member is not type(None)]
         return st.one_of([of_annotation(member, wild) for member in members])
@@ -118,5 +147,3 @@ def models() -> list[type[Model]]:
 
     found = [getattr(room, name) for name in room.__all__]
     return [one for one in found if isinstance(one, type) and issubclass(one, Model) and one.model_fields]
-
-

@@ -18,7 +18,10 @@ ID = "v1_abc"
 
 
 def created(**fields: Any) -> dict[str, Any]:
-    return {"event_type": "interaction.created", "interaction": {"id": ID, "status": "in_progress", "model": "m", **fields}}
+    return {
+        "event_type": "interaction.created",
+        "interaction": {"id": ID, "status": "in_progress", "model": "m", **fields},
+    }
 
 
 def completed(status: str = "completed", **fields: Any) -> dict[str, Any]:
@@ -53,19 +56,30 @@ def unstreamed(interaction: dict[str, Any], **options: Any) -> AIMessage:
     return message_of([*chunks, *answer.last("asked")])
 
 
-TEXT = [created(), *step(0, {"type": "thought"}, {"type": "thought_signature", "signature": "c2ln"}), *say(1, "Hello ", "there."), completed()]
+TEXT = [
+    created(),
+    *step(0, {"type": "thought"}, {"type": "thought_signature", "signature": "c2ln"}),
+    *say(1, "Hello ", "there."),
+    completed(),
+]
 
 
 @pytest.mark.covers("langgraph:chat:chunks")
 def test_the_first_chunk_names_the_interaction_and_the_last_one_ends_it() -> None:
     """The id is known before the first word; status, model name and usage come once, at the end."""
-    chunks = streamed([*TEXT[:-1], completed(usage={"total_input_tokens": 3, "total_output_tokens": 2}, environment_id="e")])
+    chunks = streamed(
+        [*TEXT[:-1], completed(usage={"total_input_tokens": 3, "total_output_tokens": 2}, environment_id="e")]
+    )
     assert [chunk.id for chunk in chunks] == [ID, None, None, None]
     assert [chunk.content for chunk in chunks] == ["", "Hello ", "there.", ""]
     assert [bool(chunk.usage_metadata) for chunk in chunks] == [False, False, False, True]
     assert chunks[-1].chunk_position == "last"
     assert chunks[-1].response_metadata == {
-        "id": ID, "status": "completed", "model_name": "m", "model_provider": PROVIDER, "environment_id": "e"
+        "id": ID,
+        "status": "completed",
+        "model_name": "m",
+        "model_provider": PROVIDER,
+        "environment_id": "e",
     }
     assert all("status" not in chunk.response_metadata for chunk in chunks[:-1])
 
@@ -74,7 +88,10 @@ def test_the_first_chunk_names_the_interaction_and_the_last_one_ends_it() -> Non
 def test_text_that_is_in_the_start_of_a_step_is_not_lost() -> None:
     """The first piece of a text may sit in `step.start`."""
     start = {"type": "model_output", "content": [{"type": "text", "text": "Once upon"}]}
-    assert merged([created(), *step(0, start, {"type": "text", "text": " a time"}), completed()]).content == "Once upon a time"
+    assert (
+        merged([created(), *step(0, start, {"type": "text", "text": " a time"}), completed()]).content
+        == "Once upon a time"
+    )
 
 
 @pytest.mark.covers("langgraph:chat:chunks")
@@ -85,7 +102,11 @@ def test_arguments_stream_in_pieces() -> None:
     other = step(2, {"type": "function_call", "id": "k2", "name": "now", "arguments": {}})
     chunks = streamed([created(), *say(0, "Look."), *step(1, call, *pieces), *other, completed("requires_action")])
     assert [(c["name"], c["args"], c["index"]) for chunk in chunks for c in chunk.tool_call_chunks] == [
-        ("weather", "", 0), (None, '{"city":', 0), (None, ' "Oslo"}', 0), ("now", "", 1), (None, "{}", 1)
+        ("weather", "", 0),
+        (None, '{"city":', 0),
+        (None, ' "Oslo"}', 0),
+        ("now", "", 1),
+        (None, "{}", 1),
     ]
     message = message_of(chunks)
     assert message.tool_calls == [
@@ -96,11 +117,17 @@ def test_arguments_stream_in_pieces() -> None:
 
 
 @pytest.mark.covers("langgraph:chat:invalid_calls")
-@pytest.mark.parametrize("text", ['{"city": "Os', '{"city": "Os\\', '{"city"', "{city: 1}", "[1]", "7", '{"a": [1, ', "", "nonsense"])
+@pytest.mark.parametrize(
+    "text", ['{"city": "Os', '{"city": "Os\\', '{"city"', "{city: 1}", "[1]", "7", '{"a": [1, ', "", "nonsense"]
+)
 def test_broken_arguments_never_become_a_call(text: str) -> None:
     """LangChain would mend them; here they are an invalid call, streamed or not. No arguments at all are an empty object."""
     call = {"type": "function_call", "id": "k1", "name": "f"}
-    events = [created(), *step(0, {**call, "arguments": {}}, {"type": "arguments_delta", "arguments": text}), completed("incomplete")]
+    events = [
+        created(),
+        *step(0, {**call, "arguments": {}}, {"type": "arguments_delta", "arguments": text}),
+        completed("incomplete"),
+    ]
     plain = unstreamed({"id": ID, "status": "incomplete", "steps": [{**call, "arguments": text or {}}]})
     for message in (merged(events), plain):
         if text == "":
@@ -124,24 +151,62 @@ def test_calls_that_an_agent_answers_itself_are_no_tool_calls() -> None:
     message = merged(events, hold_calls=True)
     assert [call["id"] for call in message.tool_calls] == ["b"]
     assert [s["type"] for s in message.additional_kwargs[ANCHOR]["steps"]] == [
-        "function_call", "function_result", "function_call", "model_output"
+        "function_call",
+        "function_result",
+        "function_call",
+        "model_output",
     ]
 
 
 CODE = [
-    *step(0, {"type": "thought"}, {"type": "thought_summary", "content": {"type": "text", "text": "Let me "}}, {"type": "thought_summary", "content": {"type": "text", "text": "count."}}),
-    *step(1, {"type": "code_execution_call", "id": "c"}, {"type": "code_execution_call", "arguments": {"code": "print(1)", "language": "python"}}),
-    *step(2, {"type": "code_execution_result", "call_id": "c"}, {"type": "code_execution_result", "result": "1\n", "is_error": False}),
-    *step(3, {"type": "model_output"}, {"type": "text", "text": "Ås is "}, {"type": "text", "text": "one."},
-          {"type": "text_annotation_delta", "annotations": [{"type": "url_citation", "url": "https://x", "start_index": 0, "end_index": 3}]}),
-    *step(4, {"type": "model_output"}, {"type": "image", "data": "AAAA", "mime_type": "image/png"}, {"type": "text", "text": "Done."}),
+    *step(
+        0,
+        {"type": "thought"},
+        {"type": "thought_summary", "content": {"type": "text", "text": "Let me "}},
+        {"type": "thought_summary", "content": {"type": "text", "text": "count."}},
+    ),
+    *step(
+        1,
+        {"type": "code_execution_call", "id": "c"},
+        {"type": "code_execution_call", "arguments": {"code": "print(1)", "language": "python"}},
+    ),
+    *step(
+        2,
+        {"type": "code_execution_result", "call_id": "c"},
+        {"type": "code_execution_result", "result": "1\n", "is_error": False},
+    ),
+    *step(
+        3,
+        {"type": "model_output"},
+        {"type": "text", "text": "Ås is "},
+        {"type": "text", "text": "one."},
+        {
+            "type": "text_annotation_delta",
+            "annotations": [{"type": "url_citation", "url": "https://x", "start_index": 0, "end_index": 3}],
+        },
+    ),
+    *step(
+        4,
+        {"type": "model_output"},
+        {"type": "image", "data": "AAAA", "mime_type": "image/png"},
+        {"type": "text", "text": "Done."},
+    ),
     *step(5, {"type": "brand_new", "x": 1}),
 ]
 BLOCKS = [
     {"type": "reasoning", "reasoning": "Let me count."},
-    {"type": "server_tool_call", "id": "c", "name": "code_interpreter", "args": {"code": "print(1)", "language": "python"}},
+    {
+        "type": "server_tool_call",
+        "id": "c",
+        "name": "code_interpreter",
+        "args": {"code": "print(1)", "language": "python"},
+    },
     {"type": "server_tool_result", "tool_call_id": "c", "status": "success", "output": "1\n"},
-    {"type": "text", "text": "Ås is one.", "annotations": [{"type": "citation", "url": "https://x", "start_index": 0, "end_index": 2, "cited_text": "Ås"}]},
+    {
+        "type": "text",
+        "text": "Ås is one.",
+        "annotations": [{"type": "citation", "url": "https://x", "start_index": 0, "end_index": 2, "cited_text": "Ås"}],
+    },
     {"type": "image", "base64": "AAAA", "mime_type": "image/png"},
     {"type": "text", "text": "Done."},
     {"type": "non_standard", "value": {"type": "brand_new", "x": 1}},
@@ -169,8 +234,19 @@ def test_with_blocks_the_content_is_the_standard_blocks() -> None:
 def test_with_blocks_a_call_is_a_block_too() -> None:
     """Its pieces merge to one `tool_call` block, equal to the message's call."""
     call = {"type": "function_call", "id": "k1", "name": "f", "arguments": {}}
-    message = merged([created(), *say(0, "Look."), *step(1, call, {"type": "arguments_delta", "arguments": '{"x": 1}'}), completed("requires_action")], blocks=True)
-    assert message.content == [{"type": "text", "text": "Look."}, {"type": "tool_call", "id": "k1", "name": "f", "args": {"x": 1}}]
+    message = merged(
+        [
+            created(),
+            *say(0, "Look."),
+            *step(1, call, {"type": "arguments_delta", "arguments": '{"x": 1}'}),
+            completed("requires_action"),
+        ],
+        blocks=True,
+    )
+    assert message.content == [
+        {"type": "text", "text": "Look."},
+        {"type": "tool_call", "id": "k1", "name": "f", "args": {"x": 1}},
+    ]
     assert message.tool_calls[0]["args"] == {"x": 1}
 
 
@@ -179,7 +255,11 @@ def test_a_chunk_shows_its_own_blocks() -> None:
     """Before the end a chunk's blocks are what it adds; the merged one has them all, the closing one alone none."""
     call = {"type": "function_call", "id": "k1", "name": "f", "arguments": {"x": 1}}
     chunks = streamed([created(), *say(0, "Look."), *step(1, call), completed("requires_action")])
-    assert [block["type"] for chunk in chunks for block in chunk.content_blocks] == ["text", "tool_call_chunk", "tool_call_chunk"]
+    assert [block["type"] for chunk in chunks for block in chunk.content_blocks] == [
+        "text",
+        "tool_call_chunk",
+        "tool_call_chunk",
+    ]
     whole = chunks[0] + chunks[1:]
     assert [block["type"] for block in whole.content_blocks] == ["text", "tool_call"]
 
@@ -197,7 +277,12 @@ def test_an_unstreamed_answer_is_the_merged_stream(blocks: bool) -> None:
     """Both make the same message, in every field."""
     from bridge.interactions import assemble
 
-    events = [created(), *CODE, *step(6, {"type": "function_call", "id": "k", "name": "f", "arguments": {"x": 1}}), completed("requires_action", usage={"total_input_tokens": 1, "total_output_tokens": 2})]
+    events = [
+        created(),
+        *CODE,
+        *step(6, {"type": "function_call", "id": "k", "name": "f", "arguments": {"x": 1}}),
+        completed("requires_action", usage={"total_input_tokens": 1, "total_output_tokens": 2}),
+    ]
     whole = assemble(parse_event(event) for event in events).to_wire()
     assert unstreamed(whole, blocks=blocks) == merged(events, blocks=blocks)
 
@@ -207,7 +292,14 @@ def test_a_continued_turn_is_one_answer_with_the_last_id_as_its_anchor() -> None
     """The first hop's id names the message, the last one's is followed, usage is the sum."""
     usage = {"usage": {"total_input_tokens": 1, "total_output_tokens": 1}}
     message = merged(
-        [created(), *say(0, "One "), completed("requires_continuation", **usage), created(id="v1_end"), *say(0, "two."), completed(id="v1_end", **usage)]
+        [
+            created(),
+            *say(0, "One "),
+            completed("requires_continuation", **usage),
+            created(id="v1_end"),
+            *say(0, "two."),
+            completed(id="v1_end", **usage),
+        ]
     )
     assert (message.id, message.content, message.response_metadata["id"]) == (ID, "One two.", "v1_end")
     assert message.usage_metadata is not None
@@ -221,7 +313,10 @@ def test_an_answer_that_was_not_stored_is_no_anchor() -> None:
     message = merged([created(id=""), *say(0, "Hi."), completed(id="")])
     assert message.id is None
     assert "id" not in message.response_metadata
-    assert message.additional_kwargs[ANCHOR] == {"session": "s", "steps": [{"type": "model_output", "content": [{"type": "text", "text": "Hi."}]}]}
+    assert message.additional_kwargs[ANCHOR] == {
+        "session": "s",
+        "steps": [{"type": "model_output", "content": [{"type": "text", "text": "Hi."}]}],
+    }
 
 
 @pytest.mark.covers("langgraph:chat:plain_data")
@@ -244,7 +339,10 @@ def test_a_partial_answer_is_given_with_its_status(status: str) -> None:
 @pytest.mark.parametrize(
     ("ending", "reason"),
     [
-        ([completed("failed", errors=[{"code": "internal", "message": "It broke."}])], "ended as failed (internal: It broke.)"),
+        (
+            [completed("failed", errors=[{"code": "internal", "message": "It broke."}])],
+            "ended as failed (internal: It broke.)",
+        ),
         ([completed("failed")], "ended as failed"),
         ([completed("cancelled")], "ended as cancelled"),
         ([{"event_type": "error", "error": {"message": "cut"}}], "(error: cut)"),
@@ -281,7 +379,11 @@ def test_usage_is_told_with_its_details() -> None:
         "input_token_details": {"cache_read": 4, "audio": 2},
         "output_token_details": {"reasoning": 7},
     }
-    assert usage_of(Usage.parse({"total_input_tokens": 1})) == {"input_tokens": 1, "output_tokens": 0, "total_tokens": 1}
+    assert usage_of(Usage.parse({"total_input_tokens": 1})) == {
+        "input_tokens": 1,
+        "output_tokens": 0,
+        "total_tokens": 1,
+    }
     assert usage_of(None) is usage_of(Usage.parse({})) is None
 
 
@@ -295,7 +397,13 @@ def test_server_tools_have_langchains_names_and_pairs_are_theirs() -> None:
             {"type": "function_result", "call_id": "a", "result": "no", "is_error": True},
             {"type": "google_search_call", "id": "g", "arguments": {"queries": ["q"]}},
             {"type": "thought", "signature": "s"},
-            {"type": "model_output", "content": [{"type": "document", "uri": "u", "name": "n"}, {"type": "text", "text": "a", "annotations": [{"type": "word_info"}]}]},
+            {
+                "type": "model_output",
+                "content": [
+                    {"type": "document", "uri": "u", "name": "n"},
+                    {"type": "text", "text": "a", "annotations": [{"type": "word_info"}]},
+                ],
+            },
             "not a step",
         ]
     )
@@ -304,5 +412,9 @@ def test_server_tools_have_langchains_names_and_pairs_are_theirs() -> None:
         {"type": "server_tool_result", "tool_call_id": "a", "status": "error", "output": "no"},
         {"type": "server_tool_call", "id": "g", "name": "web_search", "args": {"queries": ["q"]}},
         {"type": "file", "url": "u", "extras": {"name": "n"}},
-        {"type": "text", "text": "a", "annotations": [{"type": "non_standard_annotation", "value": {"type": "word_info"}}]},
+        {
+            "type": "text",
+            "text": "a",
+            "annotations": [{"type": "non_standard_annotation", "value": {"type": "word_info"}}],
+        },
     ]

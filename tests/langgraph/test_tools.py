@@ -48,7 +48,13 @@ class WeatherDict(TypedDict):
         (plain, "plain"),
         (Weather, "Weather"),
         (WeatherDict, "WeatherDict"),
-        ({"type": "function", "function": {"name": "f", "description": "The weather.", "parameters": CITY, "strict": True}}, "f"),
+        (
+            {
+                "type": "function",
+                "function": {"name": "f", "description": "The weather.", "parameters": CITY, "strict": True},
+            },
+            "f",
+        ),
         ({"type": "function", "name": "f", "description": "The weather.", "parameters": CITY}, "f"),
         ({"name": "f", "description": "The weather.", "input_schema": CITY}, "f"),
         ({"title": "f", "description": "The weather.", **CITY}, "f"),

@@ -44,15 +44,19 @@ _counts: Counter[tuple[str, str]] = Counter()
 
 
 def unknown_counts() -> dict[tuple[str, str], int]:
-    """How often each (union, kind) was met that this version does not know or could not validate, in this process."""
+    """How often each (union, kind) was met that this version does not know or could not validate, in this process.
+
+    Beyond a thousand different ones, further kinds are counted together as (union, "*").
+    """
     return dict(_counts)
 
 
 def count_unknown(union: str, kind: str) -> None:
     """Counts one thing of a union that this version does not know."""
     row = (union, kind[:80])
-    if row in _counts or len(_counts) < _MAX_COUNTED:
-        _counts[row] += 1
+    if row not in _counts and len(_counts) >= _MAX_COUNTED:
+        row = (union, "*")
+    _counts[row] += 1
 
 
 class Unknown:

@@ -210,19 +210,11 @@ class ChatInteractions(BaseChatModel):
     @property
     def _identifying_params(self) -> dict[str, Any]:
         """Everything an answer depends on, so that no two configurations share a cache entry. No secrets."""
-        names = (
-            "model",
-            "agent",
-            "session",
-            "session_name",
-            "temperature",
-            "max_tokens",
-            "stop",
-            "thinking_level",
-        )
-        more = ("thinking_summaries", "generation_config", "tools", *_SETTINGS)
-        params = {name: getattr(self, name) for name in (*names, *more) if getattr(self, name) is not None}
-        return {**params, "backend": self._backend.identity}
+        names = ("model", "agent", "session", "session_name", "temperature", "max_tokens", "thinking_level")
+        more = ("thinking_summaries", "generation_config", "tools", "output_version", *_SETTINGS)
+        params = {name: getattr(self, name) for name in (*names, *more)}
+        # Not under `stop`, which LangChain overwrites with the call's.
+        return _set({**params, "stop_sequences": self.stop, "backend": self._backend.identity})
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = LangSmithParams(

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -114,6 +113,8 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         try:
             seconds = float(value)
         except ValueError:
+            from email.utils import parsedate_to_datetime
+
             seconds = parsedate_to_datetime(value).timestamp() - time.time()
         return max(0.0, seconds)
     except ValueError:

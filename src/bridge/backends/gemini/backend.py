@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from functools import partial
 from typing import Any, Self, TypeVar
@@ -118,7 +118,8 @@ class Client:
             if progress.completed is None:
                 return
             body = continuation_body(request, body, progress.completed)
-            before = progress.hops
+            if body is not None:
+                before = progress.hops
 
     async def get(self, id: str, *, include_input: bool = False) -> Interaction:
         """A stored turn as it stands. Raises `NotFound`."""
@@ -232,7 +233,7 @@ class Client:
         self._recent.drop(id)
         return interaction
 
-    async def _follow(self, call: Call, progress: Progress) -> AsyncGenerator[list[Event], None]:
+    async def _follow(self, call: Call, progress: Progress) -> AsyncGenerator[Iterable[Event], None]:
         """The events of one hop, as many at a time as came together, over as many connections as it takes."""
         creating = not call.repeatable
         deadline = self._deadline()
@@ -260,10 +261,10 @@ class Client:
         if ended is not None:
             yield progress.rest(ended)
 
-    async def _events(self, reply: Reply, progress: Progress) -> AsyncGenerator[list[Event], None]:
+    async def _events(self, reply: Reply, progress: Progress) -> AsyncGenerator[Iterable[Event], None]:
         """What one connection brings. It ends quietly however it ends; `progress` knows how."""
         decoder = Decoder()
-        count, why = progress.count, ""
+        count, why, fresh = progress.count, "", progress.fresh
         try:
             if is_json(reply.headers):  # the service answered without streaming
                 whole = parsed(Interaction, decoded(reply.headers, await reply.read(), self.settings))
@@ -273,8 +274,8 @@ class Client:
             else:
                 async with aclosing(reply.chunks()) as chunks:
                     async for chunk in chunks:
-                        if events := progress.new(decoder.feed(chunk)):
-                            yield events
+                        events = decoder.feed(chunk)
+                        yield progress.first(chunk, events) if fresh else progress.new(events)
                         if decoder.done:
                             await self.transport.drain(chunks)
                             break
@@ -282,8 +283,10 @@ class Client:
             why = str(error)
         finally:
             await reply.aclose()
-        if events := progress.new(decoder.end()):
-            yield events
+        if progress.completed is not None and decoder.done:
+            return
+        progress.catch_up()
+        yield progress.new(decoder.end())
         progress.learn_id(progress.id or decoder.torn_id())
         progress.ended(decoder.error or why or "it ended early", news=progress.count > count)
 

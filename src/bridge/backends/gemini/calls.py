@@ -9,17 +9,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 from bridge.errors import InvalidRequest
-from bridge.interactions import (
-    Agent,
-    CreateInteraction,
-    CreateModelInteraction,
-    Interaction,
-)
+from bridge.interactions import CreateInteraction, CreateModelInteraction, Interaction
 from bridge.interactions.steps import STEP
+
+if TYPE_CHECKING:
+    from bridge.interactions import Agent
 
 __all__ = [
     "Call",

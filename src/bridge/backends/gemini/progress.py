@@ -8,7 +8,7 @@ is decided by `backend` from what stands here.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from bridge.interactions import (
@@ -34,6 +34,8 @@ from bridge.interactions import (
     assemble,
 )
 
+from .sse import Decoder
+
 __all__ = ["Progress"]
 
 
@@ -45,6 +47,8 @@ class Progress:
     ) -> None:
         self.id = id
         """The interaction's id, empty until it is known."""
+        self.fresh = after is None
+        """No connection has brought anything yet."""
         self.cursor = after
         """The last event's id, from which the stream can go on; None where events carry none."""
         self.completed: Interaction | None = None
@@ -57,6 +61,7 @@ class Progress:
         """How the last connection ended."""
         self.fruitless = 0
         """Connections in a row that brought nothing new."""
+        self._kept: list[bytes] = []
         self._stored = stored
         self._before = before
         self._assembler = Assembler()
@@ -73,6 +78,7 @@ class Progress:
     @property
     def hops(self) -> list[Interaction]:
         """The hops of the turn so far, the one that runs or ran last at the end."""
+        self.catch_up()
         return [*self._before, self._assembler.interaction()] if self.count else [*self._before]
 
     def partial(self) -> Interaction:
@@ -86,10 +92,33 @@ class Progress:
 
     def ended(self, why: str, *, news: bool) -> None:
         """A connection is over."""
+        self.fresh = False
         self.why = why
         self.fruitless = 0 if news else self.fruitless + 1
 
-    def new(self, events: list[Event]) -> list[Event]:
+    def first(self, chunk: bytes, events: Iterable[Event]) -> Iterator[Event]:
+        """Takes what the first connection brings, where nothing can come twice.
+
+        The bytes are kept, and only understood again (`catch_up`) where a stream breaks: events of streams that do not are passed
+        on at the cost of decoding them.
+        """
+        self._kept.append(chunk)
+        for event in events:
+            if type(event) is InteractionCompleted:
+                self.completed = event.interaction
+                self.learn_id(event.interaction.id)
+            yield event
+
+    def catch_up(self) -> None:
+        """Understands what was kept."""
+        kept, self._kept = self._kept, []
+        if kept:
+            self.completed = None
+            decoder = Decoder()
+            for chunk in kept:
+                self.new(decoder.feed(chunk))
+
+    def new(self, events: Iterable[Event]) -> list[Event]:
         """Takes events as they came and returns those to pass on: all but the ones that were there before."""
         return [event for event in events if self._take(event)]
 

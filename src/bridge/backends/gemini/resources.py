@@ -9,22 +9,14 @@ import json
 import os
 from collections.abc import AsyncGenerator
 from pathlib import Path, PurePosixPath
-from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
+from bridge import interactions as model  # its resources are loaded when one is used
 from bridge._portal import Runner, SyncFiles
 from bridge.errors import InvalidRequest, InvalidResponse
-from bridge.interactions import (
-    Agent,
-    AgentList,
-    Environment,
-    EnvironmentFile,
-    EnvironmentFileList,
-    EnvironmentList,
-    Model,
-)
+from bridge.interactions import Model
 from bridge.interactions._open import reason_of
 
 from .answers import parsed
@@ -64,23 +56,23 @@ class _Resource:
 class GeminiAgents(_Resource):
     """Managed agents of the caller's own."""
 
-    async def create(self, agent: Agent | None = None, /, **fields: Any) -> Agent:
+    async def create(self, agent: model.Agent | None = None, /, **fields: Any) -> model.Agent:
         """Creates an agent. Raises `Conflict` where the id exists."""
         given = {name: value for name, value in fields.items() if value is not None}
         try:
-            wanted = Agent.parse({**(agent.to_wire() if agent is not None else {}), **given})
+            wanted = model.Agent.parse({**(agent.to_wire() if agent is not None else {}), **given})
         except ValidationError as error:
             raise InvalidRequest(f"the agent does not fit the API: {reason_of(error)}") from None
         call = resource_call("POST", "agents", body=agent_body(wanted))
-        return parsed(Agent, await self._client.send(call))
+        return parsed(model.Agent, await self._client.send(call))
 
-    async def get(self, id: str) -> Agent:
+    async def get(self, id: str) -> model.Agent:
         """An agent by id. Raises `NotFound`."""
-        return parsed(Agent, await self._client.send(resource_call("GET", "agents", id)))
+        return parsed(model.Agent, await self._client.send(resource_call("GET", "agents", id)))
 
-    async def list(self, *, page_size: int | None = None) -> AsyncGenerator[Agent, None]:
+    async def list(self, *, page_size: int | None = None) -> AsyncGenerator[model.Agent, None]:
         """All agents, page by page."""
-        async for page in self._pages(AgentList, "agents", page_size=page_size):
+        async for page in self._pages(model.AgentList, "agents", page_size=page_size):
             for agent in page.agents:
                 yield agent
 
@@ -92,19 +84,19 @@ class GeminiAgents(_Resource):
 class GeminiEnvironments(_Resource):
     """Sandboxes that outlive a turn."""
 
-    async def create(self, **fields: Any) -> Environment:
+    async def create(self, **fields: Any) -> model.Environment:
         """A new environment from `sources` and `network`, or a copy of `from_environment`."""
         body = {name: _wire(value) for name, value in fields.items() if value is not None}
-        return parsed(Environment, await self._client.send(resource_call("POST", "environments", body=body)))
+        return parsed(model.Environment, await self._client.send(resource_call("POST", "environments", body=body)))
 
-    async def get(self, id: str) -> Environment:
+    async def get(self, id: str) -> model.Environment:
         """An environment by id. Raises `NotFound`."""
         call = resource_call("GET", "environments", bare_environment(id))
-        return parsed(Environment, await self._client.send(call))
+        return parsed(model.Environment, await self._client.send(call))
 
-    async def list(self, *, page_size: int | None = None) -> AsyncGenerator[Environment, None]:
+    async def list(self, *, page_size: int | None = None) -> AsyncGenerator[model.Environment, None]:
         """All environments, page by page."""
-        async for page in self._pages(EnvironmentList, "environments", page_size=page_size):
+        async for page in self._pages(model.EnvironmentList, "environments", page_size=page_size):
             for environment in page.environments:
                 yield environment
 
@@ -118,10 +110,10 @@ class GeminiFiles(_Resource):
 
     async def list(
         self, environment_id: str, path: str = "", *, recursive: bool = False
-    ) -> AsyncGenerator[EnvironmentFile, None]:
+    ) -> AsyncGenerator[model.EnvironmentFile, None]:
         """The files below a directory, page by page. Raises `NotFound`."""
         pages = self._pages(
-            EnvironmentFileList,
+            model.EnvironmentFileList,
             "environments",
             f"/files/{file_path(path)}",
             bare_environment(environment_id),
@@ -139,7 +131,9 @@ class GeminiFiles(_Resource):
         _, data = await self._client.exchange(call)
         return data
 
-    async def write(self, environment_id: str, path: str, data: bytes, *, overwrite: bool = True) -> EnvironmentFile:
+    async def write(
+        self, environment_id: str, path: str, data: bytes, *, overwrite: bool = True
+    ) -> model.EnvironmentFile:
         """Writes a file. Raises `Conflict` where it exists and `overwrite` is False."""
         settings = self._client.settings
         start = upload_start(settings.root, settings.version, environment_id, path, len(data), overwrite=overwrite)
@@ -204,7 +198,7 @@ def _wire(value: Any) -> Any:
     return [_wire(item) for item in value] if isinstance(value, list) else value
 
 
-def _uploaded(value: Any) -> EnvironmentFile:
+def _uploaded(value: Any) -> model.EnvironmentFile:
     """The file in an upload's answer: in a list, under a name, or itself."""
     if isinstance(value, dict):
         files = value.get("files")
@@ -212,7 +206,7 @@ def _uploaded(value: Any) -> EnvironmentFile:
             value = files[0]
         elif isinstance(value.get("file"), dict):
             value = value["file"]
-    return parsed(EnvironmentFile, value)
+    return parsed(model.EnvironmentFile, value)
 
 
 def _target(folder: Path, name: str) -> Path:
@@ -229,6 +223,8 @@ def _target(folder: Path, name: str) -> Path:
 
 def _write(target: Path, data: bytes) -> None:
     """Writes a file whole or not at all. A link in its place is replaced, not followed."""
+    from tempfile import NamedTemporaryFile
+
     target.parent.mkdir(parents=True, exist_ok=True)
     with NamedTemporaryFile(dir=target.parent, delete=False) as file:
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from collections.abc import Iterator
 
 from bridge.interactions import Event, Unknown, count_unknown, parse_event
 
@@ -17,8 +17,10 @@ from .answers import said_by
 
 __all__ = ["Decoder"]
 
-_MAX_STRAY = 64 * 1024  # bytes kept of what is no event stream
-_TORN_ID = re.compile(rb'"interaction"\s*:\s*\{[^{}]*?"id"\s*:\s*"([^"\\]+)"')
+_MAX_STRAY = 64 * 1024  # characters kept of what is no event stream
+_TORN_ID = re.compile(r'"interaction"\s*:\s*\{[^{}]*?"id"\s*:\s*"([^"\\]+)"')
+_KNOWN = ("event", ":", "id", "retry")  # lines that say nothing to us
+_read = json.JSONDecoder().raw_decode  # half of what `json.loads` does; the other half is looking for blanks
 
 
 class Decoder:
@@ -33,21 +35,20 @@ class Decoder:
         self._pieces: list[bytes] = []  # of a line whose end has not come; joined once, however many they are
         self._after_cr = False
         self._begun = False
-        self._data: list[bytes] = []
-        self._stray: list[bytes] = []
+        self._data: list[str] = []
+        self._stray: list[str] = []
         self._stray_size = 0
 
-    def feed(self, chunk: bytes) -> list[Event]:
-        """The events that this chunk completes."""
+    def feed(self, chunk: bytes) -> Iterator[Event]:
+        """The events that this chunk completes, made one by one as they are taken; take them all before the next chunk."""
         if self._after_cr and chunk:  # the LF of a CRLF that was split
             self._after_cr = False
-            if chunk.startswith(b"\n"):
-                chunk = chunk[1:]
+            chunk = chunk.removeprefix(b"\n")
         end = max(chunk.rfind(b"\n"), chunk.rfind(b"\r")) + 1
         if not end:
             if chunk:
                 self._pieces.append(chunk)
-            return []
+            return iter(())
         self._after_cr = chunk.endswith(b"\r")
         block = chunk[:end]
         if self._pieces:
@@ -60,69 +61,72 @@ class Decoder:
         """The stream is over. An event that came whole counts even where the blank line after it did not come."""
         rest = b"".join(self._pieces)
         self._pieces = []
-        events = self._lines(rest) if rest else []
-        if self._data and not self.done:
-            data = b"\n".join(self._data)
-            if _is_whole(data):
-                events.append(self._event())
+        events = list(self._lines(rest + b"\n")) if rest else []
+        text = "\n".join(self._data)
+        if text.startswith("{") and not self.done:
+            event = _event_of(text)
+            if not isinstance(event, Unknown) or isinstance(event.raw, dict):
+                self._data.clear()
+                events.append(event)
         self._read_stray()
         return events
 
     def torn_id(self) -> str:
         """After `end`: the id in the first event where that broke off after it, else ""."""
-        match = _TORN_ID.search(b"\n".join(self._data))
-        return match[1].decode("utf-8", "replace") if match else ""
+        match = _TORN_ID.search("\n".join(self._data))
+        return match[1] if match else ""
 
-    def _lines(self, block: bytes) -> list[Event]:
+    def _lines(self, block: bytes) -> Iterator[Event]:
+        """The events in a block that ends where a line ends."""
+        text = block.decode("utf-8", "replace")
         if not self._begun:
             self._begun = True
-            block = block.removeprefix(b"\xef\xbb\xbf")
-        events: list[Event] = []
+            text = text.removeprefix("\ufeff")
+        if "\r" in text:
+            text = text.replace("\r\n", "\n").replace("\r", "\n")
         data = self._data
-        for line in block.splitlines():
-            if line.startswith(b"data:"):
-                data.append(line[6:] if line.startswith(b" ", 5) else line[5:])
+        for line in text[:-1].split("\n"):
+            if line.startswith("data: "):
+                data.append(line[6:])
             elif not line:
                 if data and not self.done:
-                    if data == [b"[DONE]"]:
+                    value = data[0] if len(data) == 1 else "\n".join(data)
+                    data.clear()
+                    if value == "[DONE]":
                         self.done = True
-                        data.clear()
                     else:
-                        events.append(self._event())
-            elif not line.startswith((b"event", b":", b"id", b"retry")):
+                        yield _event_of(value)
+                else:
+                    data.clear()
+            elif line.startswith("data:"):
+                data.append(line[5:])
+            elif not line.startswith(_KNOWN):
                 self._keep_stray(line)
-        return events
 
-    def _event(self) -> Event:
-        data = self._data
-        raw = data[0] if len(data) == 1 else b"\n".join(data)
-        data.clear()
-        text = raw.decode("utf-8", "replace")
-        try:
-            value: Any = json.loads(text)
-        except (ValueError, RecursionError):
-            count_unknown("event", "")
-            return Unknown("event", "", text, "not JSON")
-        event: Event = parse_event(value)
-        return event
-
-    def _keep_stray(self, line: bytes) -> None:
+    def _keep_stray(self, line: str) -> None:
         if self._stray_size < _MAX_STRAY:
             self._stray.append(line)
             self._stray_size += len(line)
 
     def _read_stray(self) -> None:
         if self._stray:
-            text = b"\n".join(self._stray).decode("utf-8", "replace")
             try:
-                code, message = said_by(json.loads(text))
+                code, message = said_by(json.loads("\n".join(self._stray)))
             except (ValueError, RecursionError):
                 return
             self.error = f"{code}: {message}" if code else message
 
 
-def _is_whole(data: bytes) -> bool:
+def _event_of(text: str) -> Event:
     try:
-        return isinstance(json.loads(data), dict)
+        value, end = _read(text)
+        if end != len(text):
+            value = json.loads(text)
     except (ValueError, RecursionError):
-        return False
+        try:
+            value = json.loads(text)  # it begins with blanks, or is none
+        except (ValueError, RecursionError):
+            count_unknown("event", "")
+            return Unknown("event", "", text, "not JSON")
+    event: Event = parse_event(value)
+    return event

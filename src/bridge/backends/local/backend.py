@@ -38,7 +38,7 @@ class LocalBackend:
         if engine is not None and (data is not None or settings):
             raise InvalidRequest("LocalBackend takes an engine or the settings of one, not both", "engine")
         self.engine = engine or Engine(data, **settings)
-        place = str(uuid.uuid4()) if data is None else os.path.abspath(data)
+        place = str(uuid.uuid4()) if data is None else os.path.normpath(data)
         self.identity = hashlib.sha256(f"local\n{place}".encode()).hexdigest()[:16]
         self.agents = self.engine.agents
         self.environments = self.engine.environments

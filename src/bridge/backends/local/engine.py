@@ -200,9 +200,7 @@ class Engine:
         """
         await self._store.load(id, self._oldest())
         await self._store.delete(id)
-        run = self._runs.pop(id, None)
-        if run is not None:
-            run.persistent = False
+        self._runs.pop(id, None)
 
     async def aclose(self) -> None:
         """Ends what runs as failed, and closes everything, within a few seconds. Idempotent."""
@@ -251,8 +249,12 @@ class Engine:
         opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._tasks.add(run)
         run.task = asyncio.create_task(self._work(run, turn, meter, controls, opened))
-        run.task.add_done_callback(lambda _: None if opened.done() else opened.set_exception(_stopped()))
-        await asyncio.shield(opened)
+        run.task.add_done_callback(lambda _: self._never_began(run, opened))
+        try:
+            await asyncio.shield(opened)
+        except asyncio.CancelledError:
+            self._abandon(run)
+            raise
         return run
 
     def _answer_once(self, controls: Controls, request: CreateInteraction) -> None:
@@ -384,9 +386,9 @@ class Engine:
             run.started = interaction_of(record)
             opened.set_result(None)
         except (BridgeError, asyncio.CancelledError) as error:
-            self._tasks.discard(run)
             opened.set_exception(error if isinstance(error, BridgeError) else _stopped())
             opened.exception()  # seen, also where nobody waits any more
+            await self._end(run, _STOPPED)
             return
         try:
             if record.status == "queued":
@@ -416,7 +418,7 @@ class Engine:
                 step, status = meter.take(item)
                 run.record.usage = meter.usage()
                 if step is not None:
-                    if run.persistent:
+                    if run.record.stored:
                         await self._store.add_step(run.record.id, len(run.record.steps), step)
                     if run.closed:
                         return _STOPPED
@@ -451,8 +453,16 @@ class Engine:
             self._runs.pop(record.id, None)
             self._tasks.discard(run)
 
+    def _never_began(self, run: Run, opened: asyncio.Future[None]) -> None:
+        """Its task is over: where it was cancelled before its first step, those who wait for it are told."""
+        if not opened.done():
+            opened.set_exception(_stopped())
+            run.record.status = _STOPPED.status
+            run.close()
+            self._tasks.discard(run)
+
     async def _keep(self, run: Run) -> None:
-        if run.persistent:
+        if run.record.stored:
             await self._store.update(run.record)
 
     def _abandon(self, run: Run) -> None:

@@ -122,9 +122,13 @@ class Store:
         await self._call(insert)
 
     async def add_step(self, id: str, number: int, step: Step) -> None:
-        """Keeps the next step of a record."""
-        row = (id, 0, number, _text(step.to_wire()))
-        await self._call(lambda db: db.execute("INSERT INTO steps VALUES (?, ?, ?, ?)", row))
+        """Keeps the next step of a record, unless the record was deleted or has ended."""
+        row = (id, number, _text(step.to_wire()), id, *_RUNNING)
+        sql = (
+            "INSERT INTO steps SELECT ?, 0, ?, ? "
+            "WHERE EXISTS (SELECT 1 FROM interactions WHERE id = ? AND status IN (?, ?))"
+        )
+        await self._call(lambda db: db.execute(sql, row))
 
     async def update(self, record: Record) -> None:
         """Keeps a record's status and facts as they are now."""

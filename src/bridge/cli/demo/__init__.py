@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bridge.errors import BridgeError, InvalidRequest, NotConfigured
@@ -56,9 +56,17 @@ def run(args: argparse.Namespace) -> int:
     except BridgeError as error:
         print(f"interactions-bridge demo: {error}", file=sys.stderr)
         return 1
-    if args.json:
+    if terminal is None:
         print(json.dumps(result, ensure_ascii=False))
+    else:
+        terminal.result(result, _beginning(Path(result["saved_to"], "report.md")))
     return 0
+
+
+def _beginning(report: Path) -> str:
+    """The first sections of the report, whole ones; empty where the agent left none."""
+    text = report.read_text(encoding="utf-8") if report.is_file() else ""
+    return text if len(text) <= _REPORT_CHARACTERS else text[:_REPORT_CHARACTERS].rpartition("\n\n#")[0]
 
 
 def _terminal() -> Terminal:
@@ -74,7 +82,9 @@ def _terminal() -> Terminal:
 
 
 async def _demo(file: DataFile, question: str | None, live: bool, terminal: Terminal | None) -> dict[str, Any]:
-    from .graph import AGENT, MODEL, QUESTION, TOKEN_CAP, build, environment_for, last_answer
+    import anyio.to_thread
+
+    from .graph import AGENT, MODEL, QUESTION, TOKEN_CAP, build, environment_for
     from .traffic import Traffic
 
     question = question or QUESTION
@@ -89,7 +99,9 @@ async def _demo(file: DataFile, question: str | None, live: bool, terminal: Term
         state: dict[str, Any] = {}
         steps: list[dict[str, Any]] = []
         ids: dict[str, str] = {}
-        async for mode, data in graph.astream({"messages": []}, stream_mode=["tasks", "custom", "updates", "values"]):
+        modes: list[Any] = ["tasks", "custom", "updates", "values"]
+        events: AsyncIterator[Any] = graph.astream({"messages": []}, stream_mode=modes)
+        async for mode, data in events:
             if mode == "values":
                 state = data
             elif mode == "custom" and data.get("type") == "step":
@@ -105,11 +117,11 @@ async def _demo(file: DataFile, question: str | None, live: bool, terminal: Term
                     if terminal is not None and node != "analyst":
                         terminal.said(message.text)
         left = state["interactions"]["analyst"]
-        saved = Path(tempfile.mkdtemp(prefix="interactions-bridge-demo-"))
+        saved = Path(await anyio.to_thread.run_sync(lambda: tempfile.mkdtemp(prefix="interactions-bridge-demo-")))
         files = [await _save(backend, left["environment_id"], entry, saved) for entry in left["files"]]
-        result = {
+        return {
             "question": question,
-            "answer": last_answer(state["messages"]).text,
+            "answer": state["messages"][-1].text,
             "service": service,
             "model": MODEL,
             "agent": AGENT,
@@ -119,19 +131,15 @@ async def _demo(file: DataFile, question: str | None, live: bool, terminal: Term
             "status": left["status"],
             "steps": steps,
             "files": files,
+            "saved_to": str(saved),
             "usage": _usage(state),
             "bytes": {
                 "sent": traffic.sent,
                 "stateless": await traffic.stateless(backend),
                 "requests": len(traffic.bodies),
+                "uploaded": 0 if file.inline else len(file.data),
             },
         }
-    if terminal is not None:
-        report = saved / "report.md"
-        text = report.read_text(encoding="utf-8") if report.is_file() else ""
-        cut = text[:_REPORT_CHARACTERS].rpartition("\n\n")[0] if len(text) > _REPORT_CHARACTERS else text
-        terminal.result(result, cut)
-    return result
 
 
 @asynccontextmanager
@@ -154,13 +162,16 @@ async def _service(live: bool, traffic: Traffic) -> AsyncIterator[tuple[GeminiBa
 
         from ..serving import serving
 
-        async with LocalBackend() as local, serving(create_app(local)) as url:
-            async with GeminiBackend(base_url=url, http=http) as backend:
-                yield backend, "the embedded service (no model: its answers come from rules)"
+        async with (
+            LocalBackend() as local,
+            serving(create_app(local)) as url,
+            GeminiBackend(base_url=url, http=http) as backend,
+        ):
+            yield backend, "the embedded service (no model: its answers come from rules)"
 
 
 async def _save(backend: GeminiBackend, environment_id: str, entry: dict[str, Any], folder: Path) -> dict[str, Any]:
-    target = await backend.files.download(environment_id, entry["path"], folder / PurePosixPath(entry["path"]).name)
+    target = await backend.files.download(environment_id, entry["path"], folder)
     return {"path": entry["path"], "size_bytes": int(entry["size_bytes"]), "saved_to": str(target)}
 
 

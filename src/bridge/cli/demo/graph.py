@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
+from langchain_core.messages import AnyMessage, HumanMessage
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
@@ -71,10 +71,3 @@ def build(
         .add_edge("answer", END)
         .compile()
     )
-
-
-def last_answer(messages: list[AnyMessage]) -> AIMessage:
-    """The last message of the graph, which is the session's answer."""
-    message = messages[-1]
-    assert isinstance(message, AIMessage)
-    return message

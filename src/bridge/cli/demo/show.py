@@ -42,7 +42,7 @@ class Terminal:
 
     def said(self, text: str) -> None:
         """What a session answered."""
-        self._console.print(Text(text))
+        self._console.print(Text(plain(text)))
 
     def step(self, step: dict[str, Any]) -> None:
         """A step of the agent."""
@@ -51,7 +51,7 @@ class Terminal:
         self._console.print(label)
         if kind == "thought":
             for item in step.get("summary") or []:
-                self._console.print(Text(str(item.get("text", "")).strip(), style="italic dim"))
+                self._console.print(Text(plain(str(item.get("text", ""))).strip(), style="italic dim"))
         elif kind == "code_execution_call":
             self._program(str((step.get("arguments") or {}).get("code") or ""))
         elif kind == "code_execution_result":
@@ -59,13 +59,13 @@ class Terminal:
             self._console.print(Text(_cut(str(step.get("result") or ""), _OUTPUT_CHARACTERS), style=style))
         elif kind == "model_output":
             for content in step.get("content") or []:
-                self._console.print(Text(str(content.get("text") or f"({content.get('type')})")))
+                self._console.print(Text(plain(str(content.get("text") or f"({content.get('type')})"))))
         else:
             shown = {name: step[name] for name in ("name", "arguments", "result") if name in step}
             self._console.print(Text(_cut(str(shown), _OUTPUT_CHARACTERS), style="dim"))
 
     def _program(self, code: str) -> None:
-        lines = code.rstrip().splitlines()
+        lines = plain(code).rstrip().splitlines()
         head = "\n".join(lines[:_PROGRAM_LINES])
         self._console.print(Syntax(head, "python", theme="ansi_dark", background_color="default", line_numbers=True))
         if len(lines) > _PROGRAM_LINES:
@@ -74,12 +74,17 @@ class Terminal:
     def result(self, result: dict[str, Any], report: str | None) -> None:
         """The end: answer, files, usage, bytes."""
         self._console.print()
-        self._console.print(Panel(Text(result["answer"]), title="answer", title_align="left", border_style="green"))
+        self._console.print(
+            Panel(Text(plain(result["answer"])), title="answer", title_align="left", border_style="green")
+        )
         if report:
-            self._console.print(Panel(Markdown(report), title="report.md, its beginning", title_align="left"))
-        files = Table("file", "size", "saved to", title="files left in the sandbox", title_justify="left", box=None)
+            self._console.print(Panel(Markdown(plain(report)), title="report.md, its beginning", title_align="left"))
+        self._console.print(
+            Text.assemble(("files left in the sandbox, saved to ", "dim"), result["saved_to"]), soft_wrap=True
+        )
+        files = Table.grid(padding=(0, 2))
         for row in result["files"]:
-            files.add_row(row["path"], human(row["size_bytes"]), row["saved_to"])
+            files.add_row(Text(plain(row["path"])), human(row["size_bytes"]))
         self._console.print(files)
         usage, sent = result["usage"], result["bytes"]
         self._console.print(
@@ -87,9 +92,10 @@ class Terminal:
             f"{usage['tool_use']:,} tool use, {usage['total']:,} in all",
             highlight=False,
         )
+        uploaded = f"; uploaded once: {human(sent['uploaded'])}" if sent["uploaded"] else ""
         self._console.print(
             f"sent      {sent['sent']:,} bytes in {sent['requests']} requests; "
-            f"a stateless client: {sent['stateless']:,} bytes",
+            f"a stateless client: {sent['stateless']:,} bytes{uploaded}",
             highlight=False,
         )
 
@@ -101,6 +107,13 @@ def human(size: int) -> str:
     return f"{size / 1024:.1f} kB" if size < 1024**2 else f"{size / 1024**2:.1f} MB"
 
 
+def plain(text: str) -> str:
+    """The text without control characters: what a model or a file says must not drive the terminal."""
+    return "".join(
+        character for character in text if character in "\n\t" or character.isprintable() or character == " "
+    )
+
+
 def _cut(text: str, limit: int) -> str:
-    text = text.rstrip()
+    text = plain(text).rstrip()
     return text if len(text) <= limit else f"{text[:limit]}… ({len(text) - limit} more characters)"

@@ -16,7 +16,7 @@ from .base import Ending, Turn
 __all__ = ["Script", "ScriptExhausted", "ScriptedResponder"]
 
 _Item: TypeAlias = Model | dict[str, Any] | Ending | BaseException
-_Items: TypeAlias = Iterable[_Item] | AsyncIterator[_Item]
+_Items: TypeAlias = Iterable[_Item] | AsyncIterator[_Item] | _Item
 Script: TypeAlias = _Items | Callable[[Turn], _Items]
 """One turn: its steps (models or their wire form), an `Ending`, an exception to raise; or a function of the turn that gives these."""
 
@@ -54,6 +54,8 @@ class ScriptedResponder:
         if isinstance(items, AsyncIterator):
             async for item in items:
                 yield _step(item)
+        elif isinstance(items, Model | dict | Ending | BaseException):
+            yield _step(items)
         else:
             for item in items:
                 yield _step(item)

@@ -29,8 +29,6 @@ class Run:
         """How the turn ends where it was stopped from outside."""
         self.started: Interaction | None = None
         """The interaction as it was when the turn began."""
-        self.persistent = record.stored
-        """Whether it is (still) kept in the store."""
         self.closed = record.ended
         self._events = events_of(record)
         self._drop_after = drop_after
@@ -87,11 +85,11 @@ class Run:
             await self._grown(place)
 
     async def _grown(self, length: int) -> None:
-        """Waits until there are more events than `length`. Registered before it looks, so that no growth is missed."""
+        """Waits for more events than `length`, or the end. Registered before it looks, so that neither is missed."""
         waiter = asyncio.get_running_loop().create_future()
         self._waiters.add(waiter)
         try:
-            if len(self._events) <= length:
+            if len(self._events) <= length and not self.closed:
                 await waiter
         finally:
             self._waiters.discard(waiter)

@@ -1,7 +1,8 @@
 """The rule responder: a deterministic stand-in for a model, honest about it and useful without one.
 
 Each rule is a pure function from the situation to a plan; they are asked in the order of `RULES`, and the first that has a
-plan carries it out. What a rule looks for stands in the module of its own name beside this one.
+plan carries it out. What a rule looks for stands in its own module: answers beside this one, work in
+`work`, values for schemas in `filling`.
 """
 
 from __future__ import annotations
@@ -9,18 +10,21 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
+import anyio.to_thread
+
 from bridge.interactions import Step
 
 from ..base import Ending, Turn
-from .agents import research, tell_role, work_on_task
 from .answers import answer_results, answer_structured
 from .calls import call_functions
-from .files import handle_files
-from .programs import run_programs
-from .recall import acknowledge, answer_from_memory
-from .servers import call_server_tools
-from .situation import Rule, read, thought
-from .tables import analyse_table
+from .quotes import answer_from_quotes, keep_question
+from .recall import acknowledge, answer_about_talk, answer_from_memory
+from .situation import Plan, Rule, Situation, read, thought
+from .work.agents import research, tell_role, work_on_task
+from .work.files import handle_files
+from .work.programs import run_programs
+from .work.servers import call_server_tools
+from .work.tables import analyse_table
 
 __all__ = ["RULES", "RuleResponder"]
 
@@ -32,7 +36,10 @@ RULES: tuple[Rule, ...] = (
     handle_files,
     run_programs,
     tell_role,
+    answer_about_talk,
     analyse_table,
+    answer_from_quotes,
+    keep_question,
     answer_from_memory,
     call_server_tools,
     work_on_task,
@@ -51,7 +58,8 @@ class RuleResponder:
     async def respond(self, turn: Turn) -> AsyncIterator[Step | Ending]:
         """Yields the steps of the first rule that fits."""
         situation = await read(turn)
-        plan = next(plan for rule in RULES if (plan := rule(situation)) is not None)
+        # In a thread: a long prompt or a large schema takes a while to look through, and others wait on the event loop.
+        plan = await anyio.to_thread.run_sync(_decide, situation)
         yield thought(situation, plan.thought)
         if isinstance(plan.steps, AsyncGenerator):
             async with aclosing(plan.steps) as steps:
@@ -60,3 +68,7 @@ class RuleResponder:
         else:
             for step in plan.steps:
                 yield step
+
+
+def _decide(situation: Situation) -> Plan:
+    return next(plan for rule in RULES if (plan := rule(situation)) is not None)

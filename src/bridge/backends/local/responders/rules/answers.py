@@ -20,8 +20,8 @@ from bridge.interactions import (
 )
 
 from ..base import Ending
-from .evidence import Evidence
 from .filling import fill
+from .filling.evidence import Evidence
 from .situation import Plan, Situation, text_of
 from .words import shorten
 

@@ -7,6 +7,7 @@ in Oslo?"), or when tool_choice demands it; once for each thing it is asked abou
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -14,8 +15,8 @@ from typing import Any
 
 from bridge.interactions import FunctionCall, FunctionTool
 
-from .evidence import Evidence
 from .filling import fill
+from .filling.evidence import Evidence
 from .situation import Plan, Situation, call_key
 from .words import content_words, is_request, name_words, singular, word_set, words
 
@@ -62,7 +63,16 @@ def wanted_calls(situation: Situation) -> list[Call]:
     if not calls and situation.forced and functions and not situation.results:
         calls = [_call(functions[0], situation.prompt)]
     unique = {call_key(call.name, call.arguments): call for call in calls}
-    return [call for key, call in unique.items() if key not in situation.answered][:_MAX_CALLS]
+    waiting = [call for key, call in unique.items() if key not in situation.answered]
+    # A call that came back with other arguments (someone changed them) answers one of the calls that were meant.
+    changed = Counter(name for name, _ in situation.answered - unique.keys())
+    open_calls = []
+    for call in waiting:
+        if changed[call.name]:
+            changed[call.name] -= 1
+        else:
+            open_calls.append(call)
+    return open_calls[:_MAX_CALLS]
 
 
 def _asked(prompt: str, functions: list[FunctionTool]) -> Iterator[Call]:

@@ -14,6 +14,7 @@ __all__ = [
     "content_words",
     "is_request",
     "name_words",
+    "orders",
     "sentences",
     "shorten",
     "singular",
@@ -56,6 +57,16 @@ _STATING = word_set(
     remember suppose assume
     """
 )
+_ORDERING = word_set(
+    """
+    add analyse analyze answer apply book build buy call calculate check clean compare compose compute convert count create delete
+    describe design do download draft execute explain extract fetch find fix generate get implement improve install invoke look
+    make move name open order plan prepare print produce profile put read refactor rename replace report research review run
+    save search send set solve sort start store summarise summarize test translate update use write
+    """
+)
+_VERBS = word_set("am are had has have is likes lives was were will works")
+_POLITE = word_set("and kindly now please so then")
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+|\n+")
 
@@ -97,15 +108,26 @@ def sentences(text: str) -> Iterator[str]:
 def asks(text: str) -> bool:
     """Whether a text is, or ends in, a question."""
     *_, last = [*sentences(text)] or [""]
-    first, *_ = words(last) or [""]
-    return "?" in last or first in _ASKING
+    return "?" in last or _first(words(last)) in _ASKING
+
+
+def orders(text: str) -> bool:
+    """Whether a text tells to do something, by its first word."""
+    return any(_first(words(sentence)) in _ORDERING for sentence in sentences(text))
 
 
 def is_request(text: str) -> bool:
-    """Whether a text asks for something: a question or an order, not a statement or a greeting."""
-    if asks(text):
-        return True
-    return any((found := words(sentence)) and found[0] not in _STATING for sentence in sentences(text))
+    """Whether a text asks for something: a question, an order, or a few words that state nothing ("weather in Oslo")."""
+    return asks(text) or orders(text) or any(_states_nothing(words(sentence)) for sentence in sentences(text))
+
+
+def _states_nothing(found: list[str]) -> bool:
+    first = _first(found)
+    return bool(first) and first not in _STATING and not _VERBS.intersection(found[1:5])
+
+
+def _first(found: list[str]) -> str:
+    return next((word for word in found if word not in _POLITE), "")
 
 
 def window(text: str) -> str:

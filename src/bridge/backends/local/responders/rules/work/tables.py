@@ -10,14 +10,15 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from bridge.interactions import Step
 
-from ...analysis import FILES, analysis_program, answer, parse_result
-from ...sandbox import RunResult
-from ..base import Ending
-from .answers import spoken
+from ....analysis import FILES, analysis_program, answer, parse_result
+from ....sandbox import RunResult
+from ...base import Ending
+from ..answers import spoken
+from ..recall import was_told
+from ..situation import Plan, Situation, thought
+from ..words import asks, is_request
 from .files import PATH, inside
 from .programs import code_call, code_result
-from .situation import Plan, Situation, thought
-from .words import asks, is_request
 
 __all__ = ["analyse_table"]
 
@@ -50,7 +51,8 @@ def analyse_table(situation: Situation) -> Plan | None:
         if len(tables) > 1 and about_data:
             question = f"Which file do you mean? There are {', '.join(tables[:50])}."
             return Plan(thought="There are several tables.", steps=[spoken(question)])
-        there = tables if len(tables) == 1 and (about_data or asks(prompt)) else []
+        asked = asks(prompt) and not was_told(situation)
+        there = tables if len(tables) == 1 and (about_data or asked) else []
     if not there:
         return None
     question = PATH.sub(" ", prompt)

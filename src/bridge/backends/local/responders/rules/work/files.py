@@ -16,11 +16,11 @@ import anyio.to_thread
 
 from bridge.interactions import FunctionCall, FunctionResult, Step, TextContent
 
-from ..base import Ending
-from .answers import spoken
+from ...base import Ending
+from ..answers import spoken
+from ..situation import Plan, Situation, list_files
+from ..words import sentences, shorten
 from .programs import fenced_blocks
-from .situation import Plan, Situation, list_files
-from .words import sentences, shorten
 
 __all__ = ["PATH", "Action", "act", "handle_files", "inside"]
 

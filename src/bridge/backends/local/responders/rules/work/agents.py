@@ -15,13 +15,13 @@ from bridge.interactions import (
     UserInput,
 )
 
-from ..base import Ending
-from .answers import spoken
-from .evidence import Evidence
+from ...base import Ending
+from ..answers import spoken
+from ..filling.evidence import Evidence
+from ..situation import Plan, Situation, said, thought
+from ..words import asks, orders, shorten
 from .files import Action, act
 from .servers import use
-from .situation import Plan, Situation, said, thought
-from .words import asks, is_request, shorten
 
 __all__ = ["research", "tell_role", "work_on_task"]
 
@@ -68,7 +68,7 @@ def tell_role(situation: Situation) -> Plan | None:
 
 def work_on_task(situation: Situation) -> Plan | None:
     """Takes a task that no other rule knows: looks at the workspace, leaves a plan in it, and says what it could not do."""
-    if situation.agent_kind is None or not is_request(situation.prompt) or asks(situation.prompt):
+    if situation.agent_kind is None or not orders(situation.prompt):
         return None
     return Plan(thought="A task: I look at what there is and write a plan.", steps=_work(situation))
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
-from .words import content_words, name_words, window, word_set
+from ..words import content_words, name_words, window, word_set
 
 __all__ = ["Evidence", "split_list"]
 

@@ -16,11 +16,11 @@ from bridge.interactions import (
     Step,
 )
 
-from ...sandbox import RunResult
-from ..base import Ending
-from .answers import spoken
-from .situation import Plan, Situation, list_files
-from .words import shorten, word_set
+from ....sandbox import RunResult
+from ...base import Ending
+from ..answers import spoken
+from ..situation import Plan, Situation, list_files
+from ..words import shorten, word_set
 
 __all__ = ["code_call", "code_result", "fenced_blocks", "run_programs"]
 

@@ -9,26 +9,20 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from copy import deepcopy
 from dataclasses import dataclass
-from functools import reduce
-from itertools import islice
 from typing import Any, TypeAlias
 
-from jsonschema import Draft202012Validator
-from referencing import Registry
-
+from ..words import name_words, word_set
 from .evidence import Evidence, split_list
 from .patterns import sample
-from .words import name_words, word_set
+from .schemas import is_valid, kind_of, plain, rooted, variants, well_formed
 
-__all__ = ["Filled", "fill", "is_valid"]
+__all__ = ["Filled", "fill"]
 
 Placeholder: TypeAlias = Callable[[str], str]
 """What to write into a field of this name that the text says nothing about."""
 
 _MAX_DEPTH = 8  # of nested values; a schema that refers to itself ends here
-_MAX_VARIANTS = 24  # of a schema with anyOf and oneOf
 _MAX_VALUES = 2_000  # made for one schema: ends what would grow without bound
 _MAX_ITEMS = 1_000  # made to reach minItems or minProperties
 _MAX_LENGTH = 100_000  # of a text made to reach minLength
@@ -80,26 +74,23 @@ def fill(
 
     Tries the fields the text speaks of, then all of them, then the least, and gives the first that is valid.
     """
-    root = _well_formed(_plain(schema))
-    evidence = Evidence(text)
+    try:
+        return _fill(well_formed(plain(schema)), Evidence(text), placeholder, overrides or {})
+    except RecursionError:  # nested deeper than Python can follow
+        return Filled({}, False, 0)
+
+
+def _fill(root: Any, evidence: Evidence, placeholder: Placeholder, overrides: Mapping[str, Any]) -> Filled:
     tries = []
     for optional in ("named", "all", "none"):
         filler = _Filler(root, evidence, placeholder, optional)
         value = filler.value(root, "", True, 0)
-        if overrides and isinstance(value, dict):
+        if isinstance(value, dict):
             value = {**value, **overrides}
         tries.append(Filled(value, is_valid(root, value), filler.grounded))
         if tries[-1].valid:
             return tries[-1]
     return tries[0]
-
-
-def is_valid(schema: Any, value: Any) -> bool:
-    """Whether a value fits a schema. A schema that cannot be judged by, such as one that refers elsewhere, fits anything."""
-    try:
-        return bool(Draft202012Validator(schema, registry=Registry()).is_valid(value))
-    except Exception:  # noqa: BLE001 - jsonschema lets whatever a malformed schema causes through
-        return True
 
 
 class _Filler:
@@ -123,7 +114,7 @@ class _Filler:
         self.budget -= 1
         before = self.used
         tried = []
-        for variant in self._variants(schema):
+        for variant in variants(schema, self.root):
             self.used = before
             value = self._of_variant(variant, field, wanted, depth)
             tried.append((value, self.used))
@@ -140,10 +131,10 @@ class _Filler:
             yield value
 
     def _of_variant(self, schema: Mapping[str, Any], field: str, wanted: bool, depth: int) -> Any:
-        kind = _kind(schema)
+        kind = kind_of(schema)
         if "const" in schema:
             return schema["const"]
-        if isinstance(schema.get("enum"), list) and schema["enum"]:
+        if schema.get("enum"):
             return self._enumerated(schema, field)
         if kind == "object":
             return self._object(schema, field, depth)
@@ -261,7 +252,7 @@ class _Filler:
 
     def _another(self, value: Any, number: int, items: Any, found: list[Any]) -> Any:
         """A value of a schema that is not among those found."""
-        schema = next(iter(self._variants(items)))
+        schema = next(iter(variants(items, self.root)))
         others: list[Any] = list(schema.get("enum", ()))
         if isinstance(value, bool):
             others.append(not value)
@@ -273,8 +264,8 @@ class _Filler:
 
     def _listed(self, items: Any, field: str, wanted: bool) -> list[Any]:
         """The items that the text enumerates: named for the field, else its numbers, quotations or names."""
-        schema = next(iter(self._variants(items)))
-        kind = _kind(schema)
+        schema = next(iter(variants(items, self.root)))
+        kind = kind_of(schema)
         named = [str(value) for value in self.evidence.named(field) if not isinstance(value, dict | list)]
         offers = [[item for value in named[:1] for item in [*_split_values(value), *self.evidence.following(value)]]]
         if "enum" in schema:
@@ -295,7 +286,7 @@ class _Filler:
         return items if len(items) > 1 and max(map(len, items)) <= 60 else []
 
     def _numbers(self, schema: Mapping[str, Any], field: str, wanted: bool) -> Iterator[int | float]:
-        kind = _kind(schema)
+        kind = kind_of(schema)
         for value in self.evidence.named(field):
             yield from _converted(value, kind)
         if wanted:
@@ -334,130 +325,7 @@ class _Filler:
         return [*made, text]
 
     def _fits(self, schema: Any, value: Any) -> bool:
-        return is_valid(_rooted(schema, self.root), value)
-
-    def _variants(self, schema: Any) -> Iterator[Mapping[str, Any]]:
-        """A schema with its references and allOf resolved, once for each way through anyOf and oneOf; null comes last."""
-        found = list(islice(_expanded(schema, self.root, 0), _MAX_VARIANTS))
-        yield from sorted(found, key=lambda one: _kind(one) == "null")
-
-
-def _expanded(schema: Any, root: Any, depth: int) -> Iterator[dict[str, Any]]:
-    if not isinstance(schema, dict) or depth > _MAX_DEPTH:
-        yield {}
-        return
-    base = {name: value for name, value in schema.items() if name not in ("$ref", "allOf", "anyOf", "oneOf")}
-    parts = [[_resolved(schema["$ref"], root)]] if "$ref" in schema else []
-    parts += [[part] for part in schema.get("allOf", ())]
-    parts += [schema[name] for name in ("anyOf", "oneOf") if name in schema]
-    for way in _ways(base, parts, root, depth):
-        kinds = way.get("type")
-        if isinstance(kinds, list):
-            yield from ({**way, "type": kind} for kind in kinds)
-        else:
-            yield way
-
-
-def _ways(base: dict[str, Any], parts: list[list[Any]], root: Any, depth: int) -> Iterator[dict[str, Any]]:
-    """The base merged with one choice of each part, made one by one: there may be very many."""
-    if not parts:
-        yield base
-        return
-    for choice in parts[0]:
-        for expanded in _expanded(choice, root, depth + 1):
-            yield from _ways(_merged(base, expanded), parts[1:], root, depth)
-
-
-def _merged(left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, Any]:
-    """A schema that holds both: fields of both, required by either; of other keywords the left one's (its own)."""
-    both = {**right, **left}
-    if "properties" in left and "properties" in right:
-        own, theirs = left["properties"], right["properties"]
-        both["properties"] = {
-            **theirs,
-            **{
-                name: _merged(sub, theirs[name])
-                if isinstance(sub, dict) and isinstance(theirs.get(name), dict)
-                else sub
-                for name, sub in own.items()
-            },
-        }
-    if "required" in left and "required" in right:
-        both["required"] = list(dict.fromkeys([*left["required"], *right["required"]]))
-    for name, stronger in (("minimum", max), ("maximum", min), ("minLength", max), ("maxLength", min)):
-        if name in left and name in right:
-            both[name] = stronger(left[name], right[name])
-    return both
-
-
-def _resolved(reference: str, root: Any) -> Any:
-    """The schema that a reference within the same schema points at; anything goes where it points at nothing."""
-    found = root
-    for part in reference.removeprefix("#").strip("/").split("/"):
-        key = part.replace("~1", "/").replace("~0", "~")
-        if not part:
-            continue
-        if not isinstance(found, dict) or key not in found:
-            return {}
-        found = found[key]
-    return found
-
-
-def _rooted(schema: Any, root: Any) -> Any:
-    """A part of a schema with the definitions of the whole, so that its references still lead somewhere."""
-    if not isinstance(schema, dict) or not isinstance(root, dict):
-        return schema
-    return {**{name: root[name] for name in ("$defs", "definitions") if name in root}, **schema}
-
-
-def _kind(schema: Mapping[str, Any]) -> str:
-    """The type of a schema without one is told by its keywords; the default is a text."""
-    kind = schema.get("type")
-    if isinstance(kind, str):
-        return kind
-    for name, keywords in (
-        ("object", ("properties", "required", "additionalProperties", "minProperties")),
-        ("array", ("items", "prefixItems", "minItems")),
-        ("number", ("minimum", "maximum", "multipleOf", "exclusiveMinimum", "exclusiveMaximum")),
-    ):
-        if any(keyword in schema for keyword in keywords):
-            return name
-    return "string"
-
-
-def _plain(schema: Any) -> Any:
-    """A schema with its types in lower case, as the older dialect wrote them in capitals."""
-    if isinstance(schema, list):
-        return [_plain(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    return {
-        name: value.lower()
-        if name == "type" and isinstance(value, str)
-        else value
-        if name in ("enum", "const", "default", "examples", "required")
-        else _plain(value)
-        for name, value in schema.items()
-    }
-
-
-def _well_formed(schema: Any) -> Any:
-    """A schema without the keywords that are not as JSON Schema has them: after this every keyword has its type."""
-    for _ in range(3):
-        errors = list(Draft202012Validator(Draft202012Validator.META_SCHEMA).iter_errors(schema))
-        if not errors:
-            return schema
-        schema = deepcopy(schema)
-        for error in errors:
-            *path, last = error.absolute_path or ("",)
-            holder = reduce(lambda part, key: part[key] if _holds(part, key) else None, path, schema)
-            if isinstance(holder, dict):
-                holder.pop(last, None)
-    return {}
-
-
-def _holds(part: Any, key: Any) -> bool:
-    return key in part if isinstance(part, dict) else isinstance(part, list) and key < len(part)
+        return is_valid(rooted(schema, self.root), value)
 
 
 def _split_values(text: str) -> list[str]:
@@ -487,10 +355,15 @@ def _least_number(schema: Mapping[str, Any], kind: str) -> list[int | float]:
     step = schema.get("multipleOf", 1 if kind == "integer" else None)
     start = min(max(0, low), high)
     made: list[int | float] = [start]
-    if step:
-        steps = math.ceil(start / step)
-        made += [number * step for number in (steps, steps + 1, steps - 1)]
-    elif math.isfinite(low) and math.isfinite(high):
-        made.append((low + high) / 2)
-    made += [start + 1, start - 1]
-    return [int(number) if float(number).is_integer() else number for number in made if math.isfinite(number)]
+    try:
+        if step:
+            steps = math.ceil(start / step)
+            made += [number * step for number in (steps, steps + 1, steps - 1)]
+        elif math.isfinite(low) and math.isfinite(high):
+            made.append((low + high) / 2)
+        made += [start + 1, start - 1]
+        return [int(number) if float(number).is_integer() else number for number in made if math.isfinite(number)] or [
+            0
+        ]
+    except OverflowError:  # bounds beyond what a float holds
+        return [start if isinstance(start, int) else 0]

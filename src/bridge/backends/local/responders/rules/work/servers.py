@@ -6,6 +6,7 @@ Offered only where one was registered with the engine. What the callable returns
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import AsyncGenerator
 from functools import partial
 from typing import Any
@@ -15,14 +16,18 @@ import anyio.to_thread
 from bridge.interactions import Step
 from bridge.interactions.steps import STEP
 
-from ..base import Ending, ServerTool
-from .answers import facts, spoken
-from .evidence import Evidence
-from .situation import Plan, Situation
-from .words import is_request, shorten
+from ...base import Ending, ServerTool
+from ..answers import facts, spoken
+from ..filling.evidence import Evidence
+from ..situation import Plan, Situation
+from ..words import is_request, shorten
 
 __all__ = ["call_server_tools", "use"]
 
+_ORDER = re.compile(
+    r"^\W*(?:please\s)?(?:search|look up|google|find)\s(?:(?:on |in )?(?:the )?(?:web|internet|online|files|map|maps)\s)?(?:for\s)?",
+    re.IGNORECASE,
+)
 _SEARCHES = ("google_search", "google_maps", "retrieval", "file_search")
 
 
@@ -32,13 +37,18 @@ def call_server_tools(situation: Situation) -> Plan | None:
         return None
     urls = Evidence(situation.prompt).of_format("uri")
     wanted: dict[str, dict[str, Any]] = {"url_context": {"urls": urls}} if urls else {}
-    wanted |= {kind: {"queries": [situation.prompt]} for kind in _SEARCHES}
+    wanted |= {kind: {"queries": [_query(situation.prompt)]} for kind in _SEARCHES}
     offered = situation.turn.server_tools
     uses = [(kind, arguments) for kind, arguments in wanted.items() if situation.offers(kind) and kind in offered]
     if not uses:
         return None
     names = ", ".join(kind for kind, _ in uses)
     return Plan(thought=f"I ask {names}.", steps=_answer(situation, uses))
+
+
+def _query(prompt: str) -> str:
+    """What to search for: the prompt without the order to search."""
+    return shorten(_ORDER.sub("", prompt, count=1).strip() or prompt, 1_000)
 
 
 async def _answer(situation: Situation, uses: list[tuple[str, dict[str, Any]]]) -> AsyncGenerator[Step | Ending]:
