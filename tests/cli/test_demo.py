@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,12 @@ from bridge.cli import main
 from bridge.cli.demo.source import INLINE_BYTES, LIMIT_BYTES, read_data_file
 
 DATA = read_data_file(None)
+
+
+@pytest.fixture(autouse=True)
+def saved_below(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the demo saves goes with the test."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
 def _run(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
