@@ -53,15 +53,15 @@ int64_texts = st.integers(-(2**63), 2**63 - 1).map(str)
 
 
 @cache
-def of_model(model: type[Model], wild: bool) -> st.SearchStrategy[dict[str, Any]]:
-    """JSON objects that a model stands for."""
+def of_model(model: type[Model], wild: bool, *, full: bool = False) -> st.SearchStrategy[dict[str, Any]]:
+    """JSON objects that a model stands for; `full` ones have all its own fields."""
     required: dict[str, st.SearchStrategy[Any]] = {}
     optional: dict[str, st.SearchStrategy[Any]] = {}
     for name, field in model.model_fields.items():
         annotation = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
         value = of_annotation(annotation, wild)
         is_kind = model.__kind__ is not None and model.__kind__[0] == name
-        (required if is_kind or field.is_required() else optional)[field.alias or name] = value
+        (required if full or is_kind or field.is_required() else optional)[field.alias or name] = value
     base = st.fixed_dictionaries(required, optional=optional)
     if not wild:
         return base

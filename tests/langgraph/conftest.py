@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bridge.backend import Backend
 from bridge.backends.gemini import GeminiBackend
 from bridge.backends.local import LocalBackend
+from bridge.connect import sync_backend
 from bridge.http import create_app
 from bridge.interactions import CreateInteraction, Event, Interaction
 from bridge.langgraph import ChatInteractions
@@ -43,28 +44,35 @@ class Recording:
 
 
 class RecordingApp:
-    """An ASGI app that keeps the body of every create, and is otherwise the one it wraps."""
+    """An ASGI app that keeps the body of every create, and is otherwise the one it wraps.
+
+    It closes connections after each answer: tests have an event loop each, and an idle connection of a loop that ended can be closed
+    by nobody.
+    """
 
     def __init__(self, app: ASGIApp, sent: list[dict[str, Any]]) -> None:
         self._app = app
         self._sent = sent
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "POST" or not scope["path"].endswith("/interactions"):
-            await self._app(scope, receive, send)
-            return
+        creates = scope["method"] == "POST" and scope["path"].endswith("/interactions")
         body = b""
 
         async def read() -> Message:
             nonlocal body
             message = await receive()
-            if message["type"] == "http.request":
+            if creates and message["type"] == "http.request":
                 body += message.get("body", b"")
                 if not message.get("more_body"):
                     self._sent.append(json.loads(body))
             return message
 
-        await self._app(scope, read, send)
+        async def write(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"connection", b"close")]
+            await send(message)
+
+        await self._app(scope, read, write)
 
 
 @contextmanager
@@ -72,6 +80,7 @@ def served(app: ASGIApp) -> Iterator[str]:
     """The base URL of an app that answers on a real socket of this machine while the block runs."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
+    listener.listen()  # callers may connect before the server accepts
     server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="warning", timeout_graceful_shutdown=2))
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
@@ -137,3 +146,12 @@ async def service(request: pytest.FixtureRequest) -> AsyncIterator[Service]:
 def streaming(request: pytest.FixtureRequest) -> bool:
     """Whether answers are streamed."""
     return bool(request.param)
+
+
+@pytest.fixture(params=["local", "http"])
+def service_in_thread(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[Service]:
+    """The same for tests without an event loop."""
+    with reached(request.param, LocalBackend(tmp_path, test_controls=True)) as service:
+        yield service
+        sync_backend(service.backend).close()
+        sync_backend(service.local).close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -525,7 +524,6 @@ def test_the_cache_key_holds_all_that_an_answer_depends_on() -> None:
 
 
 @pytest.mark.covers("langgraph:chat:loops")
-@pytest.mark.filterwarnings("ignore::ResourceWarning")  # a loop that ended leaves idle connections that nobody can close
 @pytest.mark.parametrize("how", ["local", "http"])
 def test_one_model_serves_several_loops_and_threads(how: str, tmp_path: Path) -> None:
     """Two event loops one after the other, several at once in threads, and plain calls in threads, all with one object."""
@@ -548,5 +546,3 @@ def test_one_model_serves_several_loops_and_threads(how: str, tmp_path: Path) ->
         assert "Dan" in "".join(str(chunk.content) for chunk in model.stream("My name is Dan."))
         asyncio.run(service.backend.aclose())
         asyncio.run(service.local.aclose())
-    del service, model
-    gc.collect()

@@ -62,6 +62,7 @@ def _media_from_here(monkeypatch: pytest.MonkeyPatch) -> None:
         return httpx.Response(200, content=MEDIA[url.rpartition(".")[2].lower()])
 
     monkeypatch.setattr(httpx, "get", get)
+    monkeypatch.setenv("LANGCHAIN_TESTS_USER_AGENT", "not used: nothing is fetched")
 
 
 @pytest.mark.covers("langgraph:standard:integration")

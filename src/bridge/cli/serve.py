@@ -118,7 +118,7 @@ async def _serve(backend: LocalBackend, key: str | None, listener: socket.socket
         config = uvicorn.Config(
             create_app(backend, api_key=key),
             lifespan="off",
-            log_level="warning",
+            log_level="critical",  # failures are answered and logged by the app; a cut stream is no news
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=_SHUTDOWN_WITHIN,

@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bridge.backend import Backend
@@ -50,14 +50,7 @@ def create_app(
     Lists are put in order here and cut into pages, so that any backend's lists page alike.
     """
     api = _Api(backend, max_body, Uploads(backend, max_upload))
-    routes: list[BaseRoute] = [
-        Mount(
-            f"/upload{prefix}",
-            routes=[_route("/environments/{environment}/files/{path:path}", api.upload, "PUT", "POST")],
-        )
-        for prefix in _PREFIXES
-    ]
-    routes += [Mount(prefix, routes=_routes(api)) for prefix in _PREFIXES]
+    routes: list[BaseRoute] = [route for prefix in _PREFIXES for route in _routes(prefix, api)]
     app = Starlette(routes=routes, exception_handlers={HTTPException: _no_route})
     app.router.redirect_slashes = False
     return _Door(app, api_key)
@@ -172,30 +165,28 @@ class _Api:
         return answer({}, {"x-goog-upload-url": str(url), "x-goog-upload-status": "active"})
 
 
-def _routes(api: _Api) -> list[BaseRoute]:
-    routes: list[BaseRoute] = [
-        _route("/interactions", api.create, "POST"),
-        _route("/interactions/{id}", [("GET", api.get), ("DELETE", api.delete)]),
-        _route("/interactions/{id}/cancel", api.cancel, "POST"),
+def _routes(prefix: str, api: _Api) -> list[Route]:
+    routes = [
+        _route(f"{prefix}/interactions", POST=api.create),
+        _route(f"{prefix}/interactions/{{id}}", GET=api.get, DELETE=api.delete),
+        _route(f"{prefix}/interactions/{{id}}/cancel", POST=api.cancel),
+        _route(f"{prefix}/agents", GET=api.list_agents, POST=api.create_agent),
+        _route(f"{prefix}/environments", GET=api.list_environments, POST=api.create_environment),
+        _route(f"{prefix}/environments/{{id}}/files", GET=api.files),
+        _route(f"{prefix}/environments/{{id}}/files/{{path:path}}", GET=api.files),
+        _route(f"/upload{prefix}/environments/{{environment}}/files/{{path:path}}", PUT=api.upload, POST=api.upload),
     ]
     # The official SDK puts a full name ("agents/x") behind the collection as it is.
-    for name, get, delete in (
-        ("agents", api.get_agent, api.delete_agent),
-        ("environments", api.get_environment, api.delete_environment),
+    for name, methods in (
+        ("agents", {"GET": api.get_agent, "DELETE": api.delete_agent}),
+        ("environments", {"GET": api.get_environment, "DELETE": api.delete_environment}),
     ):
-        routes += [_route(f"/{name}{again}/{{id}}", [("GET", get), ("DELETE", delete)]) for again in ("", f"/{name}")]
-    return [
-        *routes,
-        _route("/agents", [("GET", api.list_agents), ("POST", api.create_agent)]),
-        _route("/environments", [("GET", api.list_environments), ("POST", api.create_environment)]),
-        _route("/environments/{id}/files", api.files, "GET"),
-        _route("/environments/{id}/files/{path:path}", api.files, "GET"),
-    ]
+        routes += [_route(f"{prefix}/{name}{again}/{{id}}", **methods) for again in ("", f"/{name}")]
+    return routes
 
 
-def _route(path: str, endpoint: _Endpoint | list[tuple[str, _Endpoint]], *methods: str) -> Route:
+def _route(path: str, **by_method: _Endpoint) -> Route:
     """One path with what each of its methods does."""
-    by_method = dict(endpoint) if isinstance(endpoint, list) else dict.fromkeys(methods, endpoint)
 
     async def handle(request: Request) -> Response:
         try:
@@ -203,7 +194,7 @@ def _route(path: str, endpoint: _Endpoint | list[tuple[str, _Endpoint]], *method
         except BridgeError as error:
             status, code, message = error_facts(error)
             if status >= 500:
-                _log.warning("%s %s: %s", request.method, request.url.path, error)
+                _log.info("%s %s: %s", request.method, request.url.path, error)
             retry = getattr(error, "retry_after", None) if isinstance(error, ApiError) else None
             return error_response(status, code, message, {"retry-after": f"{retry:g}"} if retry is not None else None)
         except ClientDisconnect:

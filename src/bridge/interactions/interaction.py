@@ -101,17 +101,27 @@ class Interaction(Record):
 
     @property
     def output_text(self) -> str:
-        """The text of the answer: what the model said last, after the last tool step. Empty where it said nothing."""
+        """The text that the answer ends with. Empty where the model said nothing since the user's last words.
+
+        What comes after the text (a search that it rests on, a picture) does not hide it; what comes before it (a tool's step,
+        a medium) ends it, while thoughts do not, as in the official client.
+        """
         parts: list[str] = []
         for step in reversed(self._steps):
-            if not isinstance(step, ModelOutput):
-                if getattr(step, "type", None) == "thought":
-                    continue
+            kind = getattr(step, "type", None)
+            if kind == "user_input":
                 break
+            if kind == "thought":
+                continue
+            if not isinstance(step, ModelOutput):
+                if parts:
+                    break
+                continue
             for content in reversed(step.content or []):
-                if not isinstance(content, TextContent):
+                if isinstance(content, TextContent):
+                    parts.append(content.text)
+                elif parts:
                     return "".join(reversed(parts))
-                parts.append(content.text)
         return "".join(reversed(parts))
 
     @property

@@ -10,7 +10,6 @@ import httpx2
 import pytest
 
 from bridge.backends.gemini import GeminiBackend, SyncGeminiBackend
-
 from tests.backends.gemini.wire import Client, Clock, Server
 
 WAYS = ["own", "httpx2", "httpx", "sync", "sync-httpx2", "sync-httpx"]

@@ -191,7 +191,7 @@ class Client:
     def __init__(self, backend: GeminiBackend | SyncGeminiBackend) -> None:
         self.backend = backend
 
-    async def __call__(self, path: str, *args: Any, **kwargs: Any) -> Any:
+    async def __call__(self, path: str, /, *args: Any, **kwargs: Any) -> Any:
         """Calls a method by name ("agents.create") and gives its result, a list where it is an iterator."""
         method: Any = self.backend
         for name in path.split("."):
@@ -209,7 +209,7 @@ class Client:
         result: list[Event] = await self("stream", **fields)
         return result
 
-    async def collect(self, seen: list[Event], path: str, *args: Any, **kwargs: Any) -> None:
+    async def collect(self, seen: list[Event], path: str, /, *args: Any, **kwargs: Any) -> None:
         """Puts the events of a stream into `seen` as they come, also where it then raises."""
         method = getattr(self.backend, path)
         if isinstance(self.backend, SyncGeminiBackend):

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from bridge.backends.local import LocalBackend, Switches
+from bridge.backends.local import Switches
 from bridge.errors import BadRequest, Conflict, InvalidRequest, NotFound
 from bridge.interactions import Agent
 
 from .service import function, text
 
-Service = Callable[..., LocalBackend]
+Service = Callable[..., Any]
 ANTIGRAVITY = "antigravity-preview-09-2026"
 RESEARCH = "deep-research-preview-04-2026"
 
@@ -194,8 +194,10 @@ async def test_each_call_of_an_agent_of_ones_own_gets_a_copy_of_its_environment(
     )
 
     async def files(**fields: Any) -> tuple[str, list[str]]:
-        id = str((await backend.create(input="x", **fields)).environment_id)
-        return id, [str(file.path) async for file in backend.files.list(id, "/", recursive=True) if file.type == "file"]
+        made_id = str((await backend.create(input="x", **fields)).environment_id)
+        return made_id, [
+            str(file.path) async for file in backend.files.list(made_id, "/", recursive=True) if file.type == "file"
+        ]
 
     first, names = await files(agent="of-sources")
     assert names == [".agents/AGENTS.md"]

@@ -20,11 +20,11 @@ from bridge.interactions import Event
 
 from .service import THOUGHT, Clock, Gate, text
 
-Service = Callable[..., LocalBackend]
+Service = Callable[..., Any]
 ENDLESS = "while True: pass"
 
 
-async def collect(stream: Any) -> list[Event]:
+async def collect(stream: Any) -> list[Any]:
     return [event async for event in stream]
 
 

@@ -12,7 +12,7 @@ from bridge.errors import BadRequest, InvalidRequest
 
 from .service import function, text
 
-Service = Callable[..., LocalBackend]
+Service = Callable[..., Any]
 F = function("f")
 
 

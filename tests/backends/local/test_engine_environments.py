@@ -16,7 +16,7 @@ from bridge.errors import BadRequest, Conflict, InvalidRequest, NotFound
 
 from .service import Clock, text
 
-Service = Callable[..., LocalBackend]
+Service = Callable[..., Any]
 PNG = base64.b64encode(bytes(range(256))).decode()
 
 
@@ -66,21 +66,21 @@ async def test_an_environment_is_reused_by_its_id_and_can_be_updated(service: Se
     first = await backend.create(
         model="m", input="x", environment={"sources": [inline("a.txt", "one")], "network": "disabled"}
     )
-    id = first.environment_id
-    assert id is not None
-    again = await backend.create(model="m", input="x", environment=id)
-    assert (again.environment_id, again.output_text) == (id, "one\n")
+    kept = first.environment_id
+    assert kept is not None
+    again = await backend.create(model="m", input="x", environment=kept)
+    assert (again.environment_id, again.output_text) == (kept, "one\n")
     allow = {"allowlist": [{"domain": "*", "transform": {"Authorization": "secret-token"}}]}
     await backend.create(
-        model="m", input="x", environment={"environment_id": id, "network": allow, "sources": [inline("c/d.txt")]}
+        model="m", input="x", environment={"environment_id": kept, "network": allow, "sources": [inline("c/d.txt")]}
     )
-    assert await names(backend, id, recursive=True) == [
+    assert await names(backend, kept, recursive=True) == [
         "workspace/a.txt",
         "workspace/b.txt",
         "workspace/c",
         "workspace/c/d.txt",
     ]
-    shown = (await backend.environments.get(f"environments/{id}")).to_wire()
+    shown = (await backend.environments.get(f"environments/{kept}")).to_wire()
     assert shown["network"] == {"allowlist": [{"domain": "*", "transform": {"Authorization": "***"}}]}
     assert "secret-token" not in str(shown)
 
@@ -112,16 +112,16 @@ async def test_an_environment_that_is_unknown_or_deleted_is_404(service: Service
     assert [each.id async for each in backend.environments.list()] == [made.id]
     await backend.environments.delete(made.id)
     assert not folder.exists()
-    for id in (made.id, "nothing", "../..", "env_" + made.id):
+    for gone in (made.id, "nothing", "../..", "env_" + made.id):
         for attempt in (
-            backend.environments.get(id),
-            backend.environments.delete(id),
-            backend.environments.create(from_environment=id),
-            backend.files.read(id, "a.txt"),
-            backend.files.write(id, "a.txt", b""),
-            names(backend, id),
-            backend.create(model="m", input="x", environment=id),
-            backend.create(model="m", input="x", environment={"environment_id": id}),
+            backend.environments.get(gone),
+            backend.environments.delete(gone),
+            backend.environments.create(from_environment=gone),
+            backend.files.read(gone, "a.txt"),
+            backend.files.write(gone, "a.txt", b""),
+            names(backend, gone),
+            backend.create(model="m", input="x", environment=gone),
+            backend.create(model="m", input="x", environment={"environment_id": gone}),
         ):
             with pytest.raises(NotFound):
                 await attempt

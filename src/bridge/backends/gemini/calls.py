@@ -206,7 +206,7 @@ def _query(fields: _Query) -> str:
         for name, value in fields.items()
         if value is not None
     }
-    return f"?{urlencode(given, quote_via=quote, safe='')}" if given else ""
+    return f"?{urlencode(given)}" if given else ""
 
 
 def _segment(value: str, field: str) -> str:

@@ -128,7 +128,7 @@ class GeminiFiles(_Resource):
         call = resource_call(
             "GET", "environments", bare_environment(environment_id), f"/files/{file_path(path)}", query={"alt": "media"}
         )
-        _, data = await self._client.exchange(call)
+        _, data = await self._client.exchange(call._replace(accept="*/*"))
         return data
 
     async def write(

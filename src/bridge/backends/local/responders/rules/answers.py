@@ -7,6 +7,7 @@ the rules in `__init__`.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -137,6 +138,12 @@ def _shown(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
+# Keys as prompts for JSON without a schema name them: quoted, beside the word.
+_NAMED_KEY = re.compile(r"""['"`]([A-Za-z_][A-Za-z0-9_]{0,63})['"`]""")
+_NAMES_KEYS = re.compile(r"\b(?:keys?|fields?)\b", re.IGNORECASE)
+_KEYS_WITHIN = 100_000  # characters of a prompt that are searched for them
+
+
 def _formats(situation: Situation) -> list[Any]:
     wanted = situation.turn.request.response_format
     return wanted if isinstance(wanted, list) else [wanted] if wanted is not None else []
@@ -156,6 +163,9 @@ def _schema(situation: Situation) -> Any:
 
 def _json(schema: Any, text: str) -> ModelOutput:
     subject = Evidence(text).subject or "nothing"
+    named = _NAMED_KEY.findall(text[:_KEYS_WITHIN]) if _NAMES_KEYS.search(text[:_KEYS_WITHIN]) else []
+    if schema is True and named:
+        schema = {"type": "object", "properties": {key: {"type": "string"} for key in named}, "required": named}
     if schema is True:
         value: Any = {"answer": f"{subject} (from a local stand-in, not a model)"}
     else:

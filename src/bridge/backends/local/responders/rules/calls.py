@@ -26,7 +26,7 @@ _MAX_CALLS = 32  # in one answer
 # Words of a function's name that say nothing about what it is about.
 _VERBS = word_set(
     """
-    api calculate call check compute create current do execute fetch find function get give handle invoke list load
+    api calculate call check compute create do execute fetch find function get give handle invoke list load
     look lookup make my perform post process put query read request retrieve return run search send set show tool use
     """
 )
@@ -76,42 +76,46 @@ def wanted_calls(situation: Situation) -> list[Call]:
 
 
 def _asked(prompt: str, functions: list[FunctionTool]) -> Iterator[Call]:
-    named = _named(prompt, functions)
-    if named:
-        for number, (function, _, end) in enumerate(named):
-            until = named[number + 1][1] if number + 1 < len(named) else len(prompt)
-            calls = list(_calls(function, prompt[end:until].lstrip("`\"'")))
-            others = [other for other, *_ in named if other.name == function.name]
-            if any(call.grounded for call in calls):
-                yield from calls
-            elif len(others) == 1 or not _fields(function):
-                # The values stand before the name ("For Oslo, call get_weather"), or there are none.
-                yield from _calls(function, prompt)
+    named, refused = _named(prompt, functions)
+    if not named:
+        for function in _meant(prompt, [function for function in functions if function.name not in refused]):
+            yield from _calls(function, prompt)
         return
-    for function in _meant(prompt, functions):
-        yield from _calls(function, prompt)
+    for number, (function, _, end) in enumerate(named):
+        until = named[number + 1][1] if number + 1 < len(named) else len(prompt)
+        calls = list(_calls(function, prompt[end:until].lstrip("`\"'")))
+        others = [other for other, *_ in named if other.name == function.name]
+        if any(call.grounded for call in calls):
+            yield from calls
+        elif len(others) == 1 or not _fields(function):
+            # The values stand before the name ("For Oslo, call get_weather"), or there are none.
+            yield from _calls(function, prompt)
 
 
-def _named(prompt: str, functions: list[FunctionTool]) -> list[tuple[FunctionTool, int, int]]:
-    """Where functions are named, in order: as they are written, or with spaces between the words of a longer name."""
-    found = []
+def _named(prompt: str, functions: list[FunctionTool]) -> tuple[list[tuple[FunctionTool, int, int]], set[str]]:
+    """Where functions are named, in order: as they are written, or with spaces between the words of a longer name.
+
+    And which are named only to say that they are not wanted.
+    """
+    found, refused = [], set()
     for function in functions:
         spoken = name_words(function.name)
         pattern = re.escape(function.name)
         if len(spoken) > 1:
             pattern += "|" + r"\s".join(map(re.escape, spoken))
-        matches = re.finditer(rf"(?<![\w.])(?:{pattern})(?!\w|\.\w)", prompt, re.IGNORECASE)
-        found += [(function, match.start(), match.end()) for match in matches if _is_name(function.name, prompt, match)]
-    return sorted(found, key=lambda one: one[1])[:_MAX_CALLS]
+        for match in re.finditer(rf"(?<![\w.])(?:{pattern})(?!\w|\.\w)", prompt, re.IGNORECASE):
+            before = prompt[max(0, match.start() - 80) : match.start()]
+            if _REFUSED.search(before):
+                refused.add(function.name)
+            elif _is_name(function.name, before, prompt[match.end() : match.end() + 1]):
+                found.append((function, match.start(), match.end()))
+    return sorted(found, key=lambda one: one[1])[:_MAX_CALLS], refused
 
 
-def _is_name(name: str, prompt: str, match: re.Match[str]) -> bool:
+def _is_name(name: str, before: str, after: str) -> bool:
     """A plain word ("search", "add") names a function only behind a call for it; an identifier always does."""
-    before = prompt[max(0, match.start() - 80) : match.start()]
-    if _REFUSED.search(before):
-        return False
     plain = name.isalpha() and name.islower()
-    return not plain or _CALLED.search(before) is not None or prompt[match.end() : match.end() + 1] == "("
+    return not plain or after == "(" or _CALLED.search(before) is not None
 
 
 def _meant(prompt: str, functions: list[FunctionTool]) -> list[FunctionTool]:
@@ -152,15 +156,15 @@ def _fit(function: FunctionTool, spoken: set[str], asked: set[str]) -> frozenset
 
 def _calls(function: FunctionTool, text: str) -> Iterator[Call]:
     """One call, or one for each value where the text gives several for the function's only required field."""
-    schema = function.parameters
     fields = _fields(function)
     whole = _call(function, text)
     if len(fields) != 1:
         yield whole
         return
+    schema = function.parameters
     seen = set()
-    for value in _values(fields[0], text):
-        one = fill(schema, text, overrides={fields[0]: _typed(value, whole.arguments.get(fields[0]))})
+    for value in _values(fields[0], schema["properties"][fields[0]], whole.arguments.get(fields[0]), text):
+        one = fill(schema, text, overrides={fields[0]: value})
         key = call_key(function.name, one.value)
         if one.valid and key not in seen:
             seen.add(key)
@@ -184,24 +188,26 @@ def _fields(function: FunctionTool) -> list[str]:
     return required or (names if len(names) == 1 else [])
 
 
-def _values(field_name: str, text: str) -> list[Any]:
+def _values(field_name: str, schema: Any, like: Any, text: str) -> list[Any]:
     """Several values for one field: named again and again, quoted, told in one breath, or several numbers. Empty for one."""
     evidence = Evidence(text)
+    if isinstance(schema, dict) and (typed := evidence.of_format(str(schema.get("format")))):
+        return typed if len(typed) > 1 else []
     named = list(dict.fromkeys(value for value in evidence.named(field_name) if not isinstance(value, dict | list)))
     if len(named) == 1:
         named += evidence.following(str(named[0]))
-    for offer in (named, evidence.quoted, evidence.enumeration, evidence.numbers):
-        if offer:
-            return offer if len(offer) > 1 else []
-    return []
+    if isinstance(like, int | float) and not isinstance(like, bool):
+        offers = [list(map(_number, offer)) for offer in (named, evidence.numbers)]
+    else:
+        offers = [named, evidence.quoted, evidence.enumeration]
+    offer = next(filter(None, offers), [])
+    return offer if len(offer) > 1 else []
 
 
-def _typed(value: Any, like: Any) -> Any:
-    """A text as the number that the field takes, where it takes one."""
-    if isinstance(value, str) and isinstance(like, int | float) and not isinstance(like, bool):
-        try:
-            number = float(value.replace(",", ""))
-        except ValueError:
-            return value
-        return int(number) if number.is_integer() else number
-    return value
+def _number(value: Any) -> Any:
+    """A text as the number it stands for, where it does."""
+    try:
+        number = float(str(value).replace(",", ""))
+    except ValueError:
+        return value
+    return int(number) if number.is_integer() else number

@@ -117,10 +117,12 @@ class _Filler:
         for variant in variants(schema, self.root):
             self.used = before
             value = self._of_variant(variant, field, wanted, depth)
-            tried.append((value, self.used))
-            if (self.used != before and self._fits(variant, value)) or self.budget < 0:
+            fits = self._fits(variant, value)
+            if (fits and self.used != before) or self.budget < 0:
                 return value
-        value, self.used = tried[0]
+            # Of what the text says nothing about, nothing is the plainest value, unless the schema has a default.
+            tried.append((fits, value is None and variant.get("default") is None, value, self.used))
+        *_, value, self.used = max(tried, key=lambda one: one[:2])
         return value
 
     def given(self, schema: Any, field: str, depth: int) -> Iterator[Any]:
@@ -267,7 +269,13 @@ class _Filler:
         schema = next(iter(variants(items, self.root)))
         kind = kind_of(schema)
         named = [str(value) for value in self.evidence.named(field) if not isinstance(value, dict | list)]
-        offers = [[item for value in named[:1] for item in [*_split_values(value), *self.evidence.following(value)]]]
+        offers = [
+            [
+                item
+                for value in named[:1]
+                for item in [*_split_values(value), *self.evidence.following(value, words=True)]
+            ]
+        ]
         if "enum" in schema:
             offers.append([one for one in schema["enum"] if isinstance(one, str) and self.evidence.mentions(one)])
         elif kind in ("integer", "number") and wanted:

@@ -37,8 +37,11 @@ _SIGNED, _LINKED, _BESIDE = (
     )
 )
 # A further item of an enumeration: not the name of another value.
-_NEXT = re.compile(
-    rf"[\"'”’`]?\s{{0,3}}(?:,|,?\s{{1,3}}(?:and|or|&)\s)\s{{0,3}}(?:{_QUOTED}|({_DIGITS}|{_NAME})(?!\w|\s?[=:(]))"
+_NEXT, _NEXT_WORD = (
+    re.compile(
+        rf"[\"'”’`]?\s{{0,3}}(?:,|,?\s{{1,3}}(?:and|or|&)\s)\s{{0,3}}(?:{_QUOTED}|({_DIGITS}|{item})(?!\w|\s?[=:(]))"
+    )
+    for item in (_NAME, _TOLD)
 )
 _BEFORE = re.compile(rf"({_DIGITS})[ \t-]{{0,3}}$")
 _PLACED = re.compile(
@@ -148,8 +151,11 @@ class Evidence:
 
     @cached_property
     def numbers(self) -> list[str]:
-        """Every number, in order, without separators of thousands."""
-        return [match.group().replace(",", "") for match in _NUMBER.finditer(self.text)]
+        """Every number, in order, without separators of thousands; those of dates and addresses are none."""
+        text = self.text
+        for pattern in _TYPED.values():
+            text = pattern.sub(" ", text)
+        return [match.group().replace(",", "") for match in _NUMBER.finditer(text)]
 
     @cached_property
     def names(self) -> list[str]:
@@ -167,11 +173,12 @@ class Evidence:
         """The names told in one breath: "in Oslo and Paris", "in Oslo and in Paris" → 2."""
         return [name for place, group in self._placed if place == self._placed[0][0] for name in group]
 
-    def following(self, value: str) -> list[str]:
-        """What is enumerated after a value: "key 'A17' and 'B2'" → ["B2"]."""
+    def following(self, value: str, *, words: bool = False) -> list[str]:
+        """What is enumerated after a value: "key 'A17' and 'B2'" → ["B2"]; plain words too where `words` are wanted."""
+        step = _NEXT_WORD if words else _NEXT
         found: list[str] = []
         place = self.text.find(value) + len(value)
-        while (match := _NEXT.match(self.text, place)) and len(found) < 100:
+        while (match := step.match(self.text, place)) and len(found) < 100:
             found.append(_trimmed(next(filter(None, match.groups()))))
             place = match.end()
         return found

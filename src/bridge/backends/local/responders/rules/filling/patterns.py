@@ -95,7 +95,8 @@ class _Reader:
 
     def _class(self) -> str:
         """A character of a class: the first one that Python's own engine finds in it."""
-        end = self.place + (self.pattern[self.place : self.place + 2] == "^]" or self._next() == "]")
+        # A closing bracket that comes first is one of the characters.
+        end = self.place + (2 if self.pattern.startswith("^]", self.place) else int(self._next() == "]"))
         while (sign := self.pattern[end : end + 1]) != "]":
             if not sign:
                 raise _NotKnown
@@ -117,13 +118,15 @@ class _Reader:
     def _escaped(self) -> str:
         sign = self._next()
         self.place += 1
+        if not sign:
+            raise _NotKnown
         if sign in "bBAZz":
             return ""
         if sign in _CLASSES:
             return _CLASSES[sign]
         if sign in _CONTROL:
             return _CONTROL[sign]
-        if not sign or sign.isalnum():
+        if sign.isalnum():
             raise _NotKnown
         return sign
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
+from functools import reduce
 from itertools import islice
 from typing import Any
 
@@ -133,19 +134,16 @@ def plain(schema: Any) -> Any:
 
 def well_formed(schema: Any) -> Any:
     """A schema without the keywords that are not as JSON Schema has them: after this every keyword has its type."""
-    for _ in range(3):
-        errors = list(Draft202012Validator(Draft202012Validator.META_SCHEMA).iter_errors(schema))
-        if not errors:
+    for _ in range(5):  # what is left after dropping one part may be malformed for the lack of it
+        errors = Draft202012Validator(Draft202012Validator.META_SCHEMA).iter_errors(schema)
+        paths = {tuple(error.absolute_path) for error in errors}
+        if not paths:
             return schema
         schema = deepcopy(schema)
-        for error in errors:
-            holder, key, part = None, None, schema
-            for step in error.absolute_path:
-                if isinstance(part, dict):
-                    holder, key = part, step
-                part = part[step] if _holds(part, step) else None
-            if holder is not None:
-                holder.pop(key, None)
+        for *path, last in sorted(filter(None, paths), reverse=True):
+            holder = reduce(lambda part, step: part[step] if _holds(part, step) else None, path, schema)
+            if _holds(holder, last):
+                del holder[last]
     return {}
 
 
