@@ -63,6 +63,8 @@ def no_blocking() -> Iterator[None]:
         for function in guard.functions.values():
             # Imports read files, once per process; lazy ones are a promise of ours.
             function.can_block_in("<frozen importlib._bootstrap>", "_find_and_load")
+            # The tracer's own lock, met wherever a new file is first traced while other threads run.
+            function.can_block_in("coverage/collector.py", "lock_data")
         yield
 
 

@@ -46,7 +46,7 @@ def test_ids_are_unique_and_well_formed() -> None:
 def test_every_promise_has_a_test_and_every_test_a_promise(collected: list[dict[str, list[str]]]) -> None:
     """Neither a promise nobody shows, nor a test nobody can place."""
     promised = {requirement.id for requirement in REQUIREMENTS}
-    shown = {id for test in collected for id in test["covers"]}
+    shown = {promise for test in collected for promise in test["covers"]}
     assert not promised - shown, "promises without a test"
     assert not shown - promised, "tests that name a promise which is not in the manifest"
     assert not [test["test"] for test in collected if not test["covers"]], "tests that name no promise"

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from .backend import Backend, Capabilities
     from .backends.gemini import GeminiBackend
     from .backends.local import LocalBackend
-    from .connect import connect
     from .errors import BridgeError
     from .interactions import Interaction, assemble
 
@@ -24,7 +23,6 @@ __all__ = [
     "Interaction",
     "LocalBackend",
     "assemble",
-    "connect",
 ]
 
 _WHERE = {
@@ -35,7 +33,6 @@ _WHERE = {
     "Interaction": "interactions",
     "LocalBackend": "backends.local",
     "assemble": "interactions",
-    "connect": "connect",
 }
 
 

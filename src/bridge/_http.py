@@ -133,8 +133,9 @@ class AsyncTransport:
         if self._client is None or self._loop is not loop:
             # Reading the certificates takes some 100 ms. Connections belong to a loop: a second one gets its own client.
             context = await self.call(_tls_context)
-            self._client = httpx2.AsyncClient(verify=context, limits=_limits())
-            self._loop = loop
+            if self._client is None or self._loop is not loop:  # others may have waited for the same
+                self._client = httpx2.AsyncClient(verify=context, limits=_limits())
+                self._loop = loop
         return self._client
 
     async def sleep(self, seconds: float) -> None:

@@ -88,7 +88,8 @@ class PortalRunner:
                     return
                 yield item
         finally:
-            _in_portal(_closed, items)
+            if not _over.is_set():  # at the end of the interpreter, the portal and all its tasks are gone already
+                _in_portal(_closed, items)
 
 
 async def _closed(items: AsyncIterator[Any]) -> None:
@@ -98,6 +99,7 @@ async def _closed(items: AsyncIterator[Any]) -> None:
 
 
 _lock = threading.Lock()
+_over = threading.Event()
 
 
 def _portal() -> BlockingPortal:
@@ -112,7 +114,12 @@ def _started_portal() -> BlockingPortal:
 
     context = start_blocking_portal(name="bridge-portal")
     portal = context.__enter__()
-    atexit.register(context.__exit__, None, None, None)
+
+    def stop() -> None:
+        _over.set()
+        context.__exit__(None, None, None)
+
+    atexit.register(stop)
     return portal
 
 

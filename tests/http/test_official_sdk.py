@@ -88,7 +88,7 @@ def test_it_works_with_environments_and_files(seen: Any) -> None:
     assert (part["same"], part["agent"], part["listed"]) == (True, "antigravity-preview-09-2026", True)
     assert "code_execution_call" in part["steps"]
     assert {"workspace/a.txt", "workspace/notes", "workspace/report.md", "workspace/summary.csv"} <= set(part["names"])
-    assert part["files"] == 5
+    assert (part["files"], part["large"]) == (6, True)
     assert part["spaced"] == "spaced"
     assert part["report"] > 0
     assert "7" in part["text"]

@@ -11,7 +11,7 @@ from bridge.interactions import NOT_STREAMED, Event, Interaction, ModelOutput, T
 from bridge.interactions.content import KINDS as CONTENT
 from bridge.interactions.steps import KINDS as STEPS
 from bridge.interactions.steps import STEP
-from tests.interactions.strategies import objects, of_model, of_union, texts
+from tests.interactions.strategies import TAME, WILD, objects, of_model, of_union, texts
 
 # What `step.start` says of a step whose rest comes in one delta: what tells it from others.
 _IDENTITY = ("type", "id", "call_id", "name", "server_name")
@@ -49,7 +49,7 @@ def pieces(draw: st.DrawFn, text: str) -> list[str]:
 def unstreamed(draw: st.DrawFn) -> dict[str, Any]:
     """An unstreamed answer with steps of all kinds. Texts that follow each other are one text, as a service sends them."""
     fields = {
-        name: draw(of_model(Interaction, False)).get(name) for name in ("usage", "created", "environment_id", "model")
+        name: draw(of_model(Interaction, TAME)).get(name) for name in ("usage", "created", "environment_id", "model")
     }
     answer: dict[str, Any] = {
         "id": draw(texts),
@@ -65,13 +65,13 @@ def _step(draw: st.DrawFn) -> dict[str, Any]:
     common = draw(st.booleans())
     kinds = list(STEPS.values()) if common else list(STEP.kinds.values())
     model = draw(st.sampled_from(sorted(kinds, key=lambda kind: kind.__name__)))
-    value = dict(draw(of_model(model, False)))
+    value = dict(draw(of_model(model, TAME)))
     if value.get("signature") == "":  # the stream's way of saying there is none
         del value["signature"]
     if model is ModelOutput:
         value = {"type": "model_output", "content": draw(_content())}
     elif model is Thought:
-        value = {"type": "thought", "summary": draw(st.lists(of_model(CONTENT["text"], False), min_size=1, max_size=3))}
+        value = {"type": "thought", "summary": draw(st.lists(of_model(CONTENT["text"], TAME), min_size=1, max_size=3))}
         value |= {"signature": "c2ln"} if draw(st.booleans()) else {}
     elif value["type"] in ("function_call",):
         value = {key: value[key] for key in ("type", "id", "name")} | {"arguments": draw(objects)}
@@ -83,7 +83,7 @@ def _content(draw: st.DrawFn) -> list[dict[str, Any]]:
     """Content in which two blocks of one kind follow each other only where a stream can tell them apart."""
     content: list[dict[str, Any]] = []
     for _ in range(draw(st.integers(1, 4))):
-        block = dict(draw(of_model(draw(st.sampled_from(list(CONTENT.values()))), False)))
+        block = dict(draw(of_model(draw(st.sampled_from(list(CONTENT.values()))), TAME)))
         last = content[-1] if content else {}
         if block.get("annotations") == []:
             del block["annotations"]
@@ -169,7 +169,7 @@ def wild_events() -> st.SearchStrategy[list[Any]]:
     delta = st.fixed_dictionaries({"event_type": st.just("step.delta"), "index": index, "delta": of_mark_of("delta")})
     start = st.fixed_dictionaries({"event_type": st.just("step.start"), "index": index, "step": of_mark_of("step")})
     stop = st.fixed_dictionaries({"event_type": st.just("step.stop"), "index": index})
-    return st.lists(delta | delta | start | stop | of_union(EVENT, True), max_size=10)
+    return st.lists(delta | delta | start | stop | of_union(EVENT, WILD), max_size=10)
 
 
 def of_mark_of(name: str) -> st.SearchStrategy[Any]:
@@ -177,4 +177,4 @@ def of_mark_of(name: str) -> st.SearchStrategy[Any]:
     from bridge.interactions.events import StepDelta, StepStart
 
     field = StepDelta.model_fields["delta"] if name == "delta" else StepStart.model_fields["step"]
-    return of_union(field.metadata[0], True)
+    return of_union(field.metadata[0], WILD)

@@ -217,7 +217,7 @@ def test_hops_are_merged_as_the_official_client_merges_them() -> None:
         },
         {"total_tokens": 5, "total_input_tokens": 2, "grounding_tool_count": [{"type": "google_search", "count": 1}]},
     ]
-    hops = [
+    hops: list[dict[str, Any]] = [
         {
             "id": f"v1_{n}",
             "status": status,
@@ -232,7 +232,7 @@ def test_hops_are_merged_as_the_official_client_merges_them() -> None:
     events = []
     for hop in hops:
         events.append(created(id=hop["id"]))
-        events += step(0, hop["steps"][0])  # type: ignore[arg-type]
+        events += step(0, hop["steps"][0])
         events.append(completed(**{key: value for key, value in hop.items() if key != "steps"}))
     wanted = {key: value for key, value in merge_unary_hops(hops).items() if value is not None}
     assert assemble(parsed(events)).to_wire() == wanted
@@ -293,7 +293,8 @@ def test_completed_carries_no_steps_and_where_it_does_they_are_the_answer() -> N
     body = step(0, {"type": "model_output"}, *text("streamed"))
     assert whole(*body).output_text == "streamed"
     steps = [{"type": "model_output", "content": text("told")}]
-    for empty in ({}, {"steps": []}, {"steps": None}):
+    nothing: list[dict[str, Any]] = [{}, {"steps": []}, {"steps": None}]
+    for empty in nothing:
         assert assemble(parsed([created(), *body, completed(**empty)])).output_text == "streamed"
     assert assemble(parsed([created(), *body, completed(steps=steps)])).to_wire()["steps"] == steps
 

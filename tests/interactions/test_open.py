@@ -228,7 +228,8 @@ def test_a_field_of_an_answer_that_does_not_fit_is_kept_and_counted() -> None:
     interaction = Interaction.parse(
         {"id": "i", "status": "completed", "created": 17, "steps": {"0": {}}, "errors": [{"code": []}]}
     )
-    assert (interaction.id, interaction.created, interaction.steps) == ("i", 17, {"0": {}})
+    read: Any = (interaction.id, interaction.created, interaction.steps)
+    assert read == ("i", 17, {"0": {}})
     assert (interaction.output_text, interaction.pending_calls, interaction.output_content) == ("", [], [])
     assert isinstance((interaction.errors or [])[0], Unknown)
     file = EnvironmentFile.parse({"path": "a", "size_bytes": "huge"})
@@ -260,8 +261,9 @@ def test_unknown_fields_named_like_methods_do_not_break_anything() -> None:
 @pytest.mark.covers("model:immutable")
 def test_models_cannot_be_changed_and_share_nothing_with_what_they_give() -> None:
     """A field cannot be set, and changing the dump changes no model."""
-    delta = parse_event({"event_type": "step.delta", "index": 0, "delta": {"type": "text", "text": "x"}})
-    for model in (delta, delta.delta, TextContent(text="x"), Interaction(id="i")):
+    delta: Any = parse_event({"event_type": "step.delta", "index": 0, "delta": {"type": "text", "text": "x"}})
+    models: list[Any] = [delta, delta.delta, TextContent(text="x"), Interaction(id="i")]
+    for model in models:
         for name in (*type(model).model_fields, "later"):
             with pytest.raises(ValidationError, match=r"frozen|instance is frozen"):
                 setattr(model, name, "y")

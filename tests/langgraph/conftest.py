@@ -103,7 +103,7 @@ class Service:
 
     def chat(self, **settings: Any) -> ChatInteractions:
         if "agent" not in settings:
-            settings.setdefault("model", "gemini-test")
+            settings.setdefault("model", "gemini-3.8-flash")
         return ChatInteractions(backend=self.backend, **settings)
 
     def texts(self) -> list[list[str]]:
@@ -127,7 +127,7 @@ def reached(how: str, local: LocalBackend) -> Iterator[Service]:
     """A service over an engine, reached in this process ("local") or over a socket ("http")."""
     sent: list[dict[str, Any]] = []
     if how == "local":
-        yield Service(Recording(local, sent), local, sent)  # type: ignore[arg-type]
+        yield Service(Recording(local, sent), local, sent)
         return
     with served(RecordingApp(create_app(local), sent)) as url:
         yield Service(GeminiBackend(base_url=url, retries=0), local, sent)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from deepagents import create_deep_agent
 from langchain.agents import create_agent
+from langchain.agents.structured_output import ToolStrategy
 from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage, ToolMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
@@ -30,11 +31,11 @@ class Report(BaseModel):
     degrees: int
 
 
-def asked(text: str) -> dict[str, Any]:
+def asked(text: str) -> Any:
     return {"messages": [HumanMessage(text)]}
 
 
-@pytest.mark.covers("langgraph:graph:new_only")
+@pytest.mark.covers("langgraph:graph:new-only")
 async def test_a_graph_of_three_turns_sends_only_what_is_new(service: Service, tmp_path: Any) -> None:
     """Through a checkpointer on disk: one step per request, each after the interaction before it, the settings every time."""
     model = service.chat(tools=[{"type": "code_execution"}], temperature=0.3)
@@ -57,7 +58,7 @@ async def test_a_graph_of_three_turns_sends_only_what_is_new(service: Service, t
         assert request["generation_config"] == {"temperature": 0.3}
 
 
-@pytest.mark.covers("langgraph:graph:time_travel")
+@pytest.mark.covers("langgraph:graph:time-travel")
 async def test_a_replayed_checkpoint_follows_its_own_interaction(service: Service) -> None:
     """A fork goes on from where it forked; the server's tree has two branches."""
     model = service.chat()
@@ -65,7 +66,9 @@ async def test_a_replayed_checkpoint_follows_its_own_interaction(service: Servic
     async def talk(state: MessagesState) -> dict[str, Any]:
         return {"messages": [await model.ainvoke(state["messages"])]}
 
-    graph = StateGraph(MessagesState).add_node("talk", talk).add_edge(START, "talk").compile(checkpointer=InMemorySaver())
+    graph = (
+        StateGraph(MessagesState).add_node("talk", talk).add_edge(START, "talk").compile(checkpointer=InMemorySaver())
+    )
     config: Any = {"configurable": {"thread_id": "1"}}
     first = await graph.ainvoke(asked("The budget is 500."), config)
     fork = (await graph.aget_state(config)).config
@@ -76,7 +79,7 @@ async def test_a_replayed_checkpoint_follows_its_own_interaction(service: Servic
     assert service.sent[-2]["previous_interaction_id"] == first["messages"][-1].id
 
 
-@pytest.mark.covers("langgraph:graph:create_agent")
+@pytest.mark.covers("langgraph:graph:create-agent")
 async def test_create_agent_runs_a_tool_loop_over_several_turns(service: Service) -> None:
     """Each request holds the question or the result, nothing twice; a removed message makes a new chain."""
     agent = create_agent(service.chat(), [get_weather], system_prompt="Be brief.", checkpointer=InMemorySaver())
@@ -95,7 +98,7 @@ async def test_create_agent_runs_a_tool_loop_over_several_turns(service: Service
     assert "previous_interaction_id" not in service.sent[-1]
 
 
-@pytest.mark.covers("langgraph:graph:create_agent")
+@pytest.mark.covers("langgraph:graph:create-agent")
 def test_create_agent_works_without_an_event_loop(service_in_thread: Service) -> None:
     """The same loop, called plainly and streamed."""
     agent = create_agent(service_in_thread.chat(), [get_weather])
@@ -109,14 +112,17 @@ def test_create_agent_works_without_an_event_loop(service_in_thread: Service) ->
     assert "sunny in Rome" in text
 
 
-@pytest.mark.covers("langgraph:graph:response_format")
+@pytest.mark.covers("langgraph:graph:response-format")
 async def test_create_agent_gets_a_structured_response(service: Service) -> None:
     """The model's profile says that it can, and LangChain's form of asking is understood."""
     agent = create_agent(service.chat(), [get_weather], response_format=Report)
     state = await agent.ainvoke(asked("How warm is it? city: Oslo, degrees: 7"))
-    print(service.sent, state)
     assert isinstance(state["structured_response"], Report)
     assert service.sent[-1]["response_format"]["mime_type"] == "application/json"
+    agent = create_agent(service.chat(), [], response_format=ToolStrategy(Report))
+    state = await agent.ainvoke(asked("How warm is it? city: Oslo, degrees: 7"))
+    assert isinstance(state["structured_response"], Report)
+    assert service.sent[-1]["generation_config"] == {"tool_choice": "any"}
 
 
 @pytest.mark.covers("langgraph:graph:deepagents")

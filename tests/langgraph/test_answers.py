@@ -10,7 +10,7 @@ import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk
 
 from bridge.errors import InteractionFailed
-from bridge.interactions import Interaction, Usage, parse_event
+from bridge.interactions import Interaction, Usage, assemble, parse_event
 from bridge.langgraph._chain import ANCHOR, NOTHING_SAID, PROVIDER
 from bridge.langgraph.answers import Answer, blocks_of, events_of, message_of, usage_of
 
@@ -116,7 +116,7 @@ def test_arguments_stream_in_pieces() -> None:
     assert message.response_metadata["status"] == "requires_action"
 
 
-@pytest.mark.covers("langgraph:chat:invalid_calls")
+@pytest.mark.covers("langgraph:chat:invalid-calls")
 @pytest.mark.parametrize(
     "text", ['{"city": "Os', '{"city": "Os\\', '{"city"', "{city: 1}", "[1]", "7", '{"a": [1, ', "", "nonsense"]
 )
@@ -134,10 +134,10 @@ def test_broken_arguments_never_become_a_call(text: str) -> None:
             assert (message.tool_calls[0]["args"], message.invalid_tool_calls) == ({}, [])
         else:
             assert message.tool_calls == []
-            assert message.invalid_tool_calls[0]["args"].startswith(text)
+            assert str(message.invalid_tool_calls[0]["args"]).startswith(text)
 
 
-@pytest.mark.covers("langgraph:chat:server_calls")
+@pytest.mark.covers("langgraph:chat:server-calls")
 def test_calls_that_an_agent_answers_itself_are_no_tool_calls() -> None:
     """With calls held back only the pending one shows, at the end; the pair is in the anchor's steps."""
     events = [
@@ -271,12 +271,10 @@ def test_an_edited_answer_shows_what_it_was_edited_to() -> None:
     assert message.content_blocks == [{"type": "text", "text": "Edited."}]
 
 
-@pytest.mark.covers("langgraph:chat:one_path")
+@pytest.mark.covers("langgraph:chat:one-path")
 @pytest.mark.parametrize("blocks", [False, True])
 def test_an_unstreamed_answer_is_the_merged_stream(blocks: bool) -> None:
     """Both make the same message, in every field."""
-    from bridge.interactions import assemble
-
     events = [
         created(),
         *CODE,
@@ -290,7 +288,7 @@ def test_an_unstreamed_answer_is_the_merged_stream(blocks: bool) -> None:
 @pytest.mark.covers("langgraph:chat:continuation")
 def test_a_continued_turn_is_one_answer_with_the_last_id_as_its_anchor() -> None:
     """The first hop's id names the message, the last one's is followed, usage is the sum."""
-    usage = {"usage": {"total_input_tokens": 1, "total_output_tokens": 1}}
+    usage: dict[str, Any] = {"usage": {"total_input_tokens": 1, "total_output_tokens": 1}}
     message = merged(
         [
             created(),
@@ -319,7 +317,7 @@ def test_an_answer_that_was_not_stored_is_no_anchor() -> None:
     }
 
 
-@pytest.mark.covers("langgraph:chat:plain_data")
+@pytest.mark.covers("langgraph:chat:plain-data")
 def test_what_rides_in_a_message_is_plain_json() -> None:
     """A checkpointer or another process reads it without our classes."""
     message = merged([created(), *CODE, completed()])
@@ -418,3 +416,58 @@ def test_server_tools_have_langchains_names_and_pairs_are_theirs() -> None:
             "annotations": [{"type": "non_standard_annotation", "value": {"type": "word_info"}}],
         },
     ]
+
+
+def again(index: int, start: dict[str, Any]) -> list[dict[str, Any]]:
+    """A step told once more, whole, as a backend does that lost the connection in the middle of it."""
+    return step(index, start)
+
+
+@pytest.mark.covers("langgraph:chat:resumed")
+@pytest.mark.parametrize("blocks", [False, True])
+def test_a_step_told_once_more_is_shown_once(blocks: bool) -> None:
+    """Of what was shown before the connection broke nothing is repeated, and nothing after it is lost."""
+    image = {"type": "image", "data": "AAAA", "mime_type": "image/png"}
+    whole = [
+        {"type": "thought", "summary": [{"type": "text", "text": "Let me see."}]},
+        {
+            "type": "model_output",
+            "content": [{"type": "text", "text": "Once upon"}, image, {"type": "text", "text": " a time"}],
+        },
+    ]
+    cut = [
+        *step(0, {"type": "thought"}, {"type": "thought_summary", "content": {"type": "text", "text": "Let me"}})[:-1],
+        *again(0, whole[0]),
+        *step(1, {"type": "model_output"}, {"type": "text", "text": "Once "}, {"type": "text", "text": "upon"}, image)[
+            :-1
+        ],
+        *again(1, whole[1]),
+    ]
+    straight = [event for index, start in enumerate(whole) for event in step(index, start)]
+    broken = merged([created(), *cut, completed()], blocks=blocks)
+    assert broken == merged([created(), *straight, completed()], blocks=blocks)
+
+
+@pytest.mark.covers("langgraph:chat:resumed")
+def test_a_call_told_once_more_is_one_call() -> None:
+    """However its arguments had been written before."""
+    call = {"type": "function_call", "id": "k1", "name": "f", "arguments": {}}
+    for piece in ('{"a": 1, ', '{"a":1,"b', '{"a"'):
+        begun = step(0, call, {"type": "arguments_delta", "arguments": piece})[:-1]
+        message = merged(
+            [created(), *begun, *again(0, {**call, "arguments": {"a": 1, "b": 2}}), completed("requires_action")]
+        )
+        assert [c["args"] for c in message.tool_calls] == [{"a": 1, "b": 2}]
+        assert message.invalid_tool_calls == []
+
+
+@pytest.mark.covers("langgraph:chat:resumed")
+def test_a_step_that_says_something_else_now_is_told_after_what_was_shown() -> None:
+    """Nothing shown can be taken back; a call whose arguments cannot go on is none."""
+    begun = step(0, {"type": "model_output"}, {"type": "text", "text": "Once"})[:-1]
+    said = again(0, {"type": "model_output", "content": [{"type": "text", "text": "Twice"}]})
+    assert merged([created(), *begun, *said, completed()]).content == "OnceTwice"
+    call = {"type": "function_call", "id": "k1", "name": "f", "arguments": {}}
+    begun = step(0, call, {"type": "arguments_delta", "arguments": '{"z":'})[:-1]
+    message = merged([created(), *begun, *again(0, {**call, "arguments": {"a": 1}}), completed("requires_action")])
+    assert (message.tool_calls, len(message.invalid_tool_calls)) == ([], 1)

@@ -14,6 +14,7 @@ from langchain_core.tools import tool
 from pydantic import BaseModel, Field, ValidationError
 
 from bridge.backends.local import LocalBackend
+from bridge.connect import sync_backend
 from bridge.errors import BadRequest, InteractionFailed, InvalidRequest, NotConfigured, NotFound
 from bridge.langgraph import ChatInteractions
 from bridge.langgraph._chain import ANCHOR, PROVIDER
@@ -50,7 +51,7 @@ async def test_an_answer_has_text_id_status_model_and_usage(service: Service, st
     assert answer.response_metadata == {
         "id": answer.id,
         "status": "completed",
-        "model_name": "local-gemini-test",
+        "model_name": "local-gemini-3.8-flash",
         "model_provider": PROVIDER,
     }
     assert answer.usage_metadata is not None
@@ -58,7 +59,7 @@ async def test_an_answer_has_text_id_status_model_and_usage(service: Service, st
     assert answer.usage_metadata["output_token_details"]["reasoning"] > 0
 
 
-@pytest.mark.covers("langgraph:chat:one_path:service")
+@pytest.mark.covers("langgraph:chat:one-path")
 async def test_streamed_and_unstreamed_answers_are_equal(service: Service) -> None:
     """The same question gets the same message, but for ids and what is made of them."""
     model = service.chat().bind_tools([get_weather])
@@ -127,7 +128,7 @@ async def test_an_edited_history_is_told_anew(service: Service, streaming: bool)
     ]
 
 
-@pytest.mark.covers("langgraph:chat:replay:steps")
+@pytest.mark.covers("langgraph:replay:steps")
 async def test_a_replay_sends_our_own_steps_untouched(service: Service, streaming: bool) -> None:
     """Thought signatures go back as they came."""
     model = service.chat()
@@ -138,7 +139,7 @@ async def test_a_replay_sends_our_own_steps_untouched(service: Service, streamin
     assert service.sent[-1]["input"][1]["signature"]
 
 
-@pytest.mark.covers("langgraph:chat:replay:gone")
+@pytest.mark.covers("langgraph:replay:gone")
 async def test_a_parent_that_is_gone_is_replaced_once_and_logged(
     service: Service, streaming: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -158,23 +159,34 @@ async def test_a_parent_that_is_gone_is_replaced_once_and_logged(
     assert follow.id
 
 
-@pytest.mark.covers("langgraph:chat:replay:gone")
-@pytest.mark.parametrize("sync", [False, True])
-async def test_a_404_that_is_not_about_the_parent_is_raised(service: Service, sync: bool, streaming: bool) -> None:
-    """Without a parent of ours there is nothing to replay; an id named by the caller is the caller's."""
-    model = service.chat()
-    call: dict[str, Any] = {"previous_interaction_id": "v1_unknown"}
+@pytest.mark.covers("langgraph:replay:gone")
+async def test_a_404_that_is_not_about_the_parent_is_raised(service: Service, streaming: bool) -> None:
+    """An id named by the caller is the caller's: nothing is replayed."""
     with pytest.raises(NotFound):
-        if sync:
-            await asyncio.to_thread(
-                lambda: list(model.stream("hi", **call)) if streaming else model.invoke("hi", **call)
-            )
-        else:
-            await ask(model, [HumanMessage("hi")], streaming, **call)
+        await ask(service.chat(), [HumanMessage("hi")], streaming, previous_interaction_id="v1_unknown")
     assert len(service.sent) == 1
 
 
-@pytest.mark.covers("langgraph:chat:explicit_parent")
+@pytest.mark.covers("langgraph:replay:gone")
+def test_a_parent_that_is_gone_is_replaced_without_an_event_loop_too(
+    service_in_thread: Service, streaming: bool
+) -> None:
+    """Once, streamed and not; a second 404 would be raised."""
+    model = service_in_thread.chat()
+    messages: list[BaseMessage] = [HumanMessage("The budget is 500.")]
+    messages += [model.invoke(messages)]
+    sync_backend(service_in_thread.backend).delete(str(messages[1].id))
+    messages += [HumanMessage("What did I say the budget is?")]
+    text = "".join(str(c.content) for c in model.stream(messages)) if streaming else model.invoke(messages).content
+    assert "500" in text
+    assert ["previous_interaction_id" in request for request in service_in_thread.sent] == [False, True, False]
+    with pytest.raises(NotFound):
+        list(model.stream("hi", previous_interaction_id="v1_unknown")) if streaming else model.invoke(
+            "hi", previous_interaction_id="v1_unknown"
+        )
+
+
+@pytest.mark.covers("langgraph:chat:explicit-parent")
 async def test_a_call_may_name_its_parent(service: Service) -> None:
     """Then what follows that answer is sent, or, where it is not among the messages, all of them."""
     model = service.chat()
@@ -225,7 +237,7 @@ async def test_another_models_words_reach_the_server_once_as_a_quotation(service
     assert service.texts()[2] == ["thanks"]
 
 
-@pytest.mark.covers("langgraph:chat:session_name")
+@pytest.mark.covers("langgraph:chat:session-name")
 async def test_two_sessions_of_one_graph_are_two_conversations(service: Service) -> None:
     """Each follows its own answers and quotes the other's."""
     one, two = service.chat(session_name="one"), service.chat(session_name="two")
@@ -239,7 +251,7 @@ async def test_two_sessions_of_one_graph_are_two_conversations(service: Service)
     assert [text.startswith("[Quoted:") for text in service.texts()[2]] == [True, False]
 
 
-@pytest.mark.covers("langgraph:chat:nothing_new")
+@pytest.mark.covers("langgraph:chat:nothing-new")
 async def test_asking_again_with_nothing_new_is_refused(service: Service) -> None:
     """The API needs an input; the error says what to do."""
     model = service.chat()
@@ -248,7 +260,7 @@ async def test_asking_again_with_nothing_new_is_refused(service: Service) -> Non
         await model.ainvoke([HumanMessage("hi"), answer])
 
 
-@pytest.mark.covers("langgraph:chat:status:service")
+@pytest.mark.covers("langgraph:chat:status")
 @pytest.mark.parametrize("status", ["incomplete", "budget_exceeded"])
 async def test_a_partial_turn_is_an_answer_with_its_status(service: Service, streaming: bool, status: str) -> None:
     """The text that was paid for is there."""
@@ -257,7 +269,7 @@ async def test_a_partial_turn_is_an_answer_with_its_status(service: Service, str
     assert answer.content
 
 
-@pytest.mark.covers("langgraph:chat:status:service")
+@pytest.mark.covers("langgraph:chat:status")
 @pytest.mark.parametrize("status", ["failed", "cancelled"])
 async def test_a_failed_turn_raises_with_its_interaction(service: Service, streaming: bool, status: str) -> None:
     """The id is in the error, so that it can be looked at."""
@@ -445,7 +457,7 @@ async def test_a_free_tool_choice_goes_with_an_agent(service: Service) -> None:
 async def test_a_setting_that_a_call_does_not_take_is_refused(service: Service, name: str) -> None:
     """By name, with what there is."""
     with pytest.raises(InvalidRequest, match=f"no {name};"):
-        await service.chat().ainvoke("hi", **{name: 1})
+        await service.chat().bind(**{name: 1}).ainvoke("hi")
     assert service.sent == []
 
 
@@ -496,10 +508,10 @@ def test_a_ready_backend_takes_no_key_of_the_caller(monkeypatch: pytest.MonkeyPa
 def test_an_unknown_parameter_is_refused() -> None:
     """A typo does not silently change nothing."""
     with pytest.raises(ValidationError, match="temprature"):
-        ChatInteractions(model="m", backend="local", temprature=1)
+        ChatInteractions(model="m", backend="local", temprature=1)  # type: ignore[call-arg]
 
 
-@pytest.mark.covers("langgraph:chat:cache_key")
+@pytest.mark.covers("langgraph:chat:cache-key")
 def test_the_cache_key_holds_all_that_an_answer_depends_on() -> None:
     """Two configurations never share a cached answer."""
     backend = LocalBackend()

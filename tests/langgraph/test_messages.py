@@ -144,7 +144,7 @@ def test_every_form_of_a_content_block_becomes_api_content(block: Any, content: 
             ToolMessage([{"type": "hologram"}], tool_call_id="1"), ["messages[0] (tool)", "hologram"], id="in a result"
         ),
         pytest.param(foreign([{"type": "image"}]), ["messages[0] (ai)", "image"], id="in an answer"),
-        pytest.param(ChatMessage("hi", role="critic"), ["messages[0] (chat)"], id="kind of message"),
+        pytest.param(ChatMessage(content="hi", role="critic"), ["messages[0] (chat)"], id="kind of message"),
     ],
 )
 def test_what_cannot_be_sent_is_refused_by_place_and_kind(message: BaseMessage, named: list[str]) -> None:

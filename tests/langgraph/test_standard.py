@@ -40,11 +40,11 @@ class TestUnit(ChatModelUnitTests):
 
     @property
     def chat_model_params(self) -> dict[str, Any]:
-        return {"model": "gemini-test", "api_key": "key", "base_url": "http://127.0.0.1:9"}
+        return {"model": "gemini-3.8-flash", "api_key": "key", "base_url": "http://127.0.0.1:9"}
 
     @property
     def init_from_env_params(self) -> tuple[dict[str, str], dict[str, Any], dict[str, Any]]:
-        return {"GEMINI_API_KEY": "secret"}, {"model": "gemini-test"}, {"api_key": "secret"}
+        return {"GEMINI_API_KEY": "secret"}, {"model": "gemini-3.8-flash"}, {"api_key": "secret"}
 
 
 @pytest.fixture(scope="module", params=["local", "http"])
@@ -81,7 +81,7 @@ class TestIntegration(ChatModelIntegrationTests):
 
     @property
     def chat_model_params(self) -> dict[str, Any]:
-        return {"model": "gemini-test", "backend": self.service.backend, "thinking_summaries": "auto"}
+        return {"model": "gemini-3.8-flash", "backend": self.service.backend, "thinking_summaries": "auto"}
 
     @pytest.fixture
     def model(self, request: Any, _reach: None) -> BaseChatModel:
@@ -102,7 +102,7 @@ class TestIntegration(ChatModelIntegrationTests):
     model_override_value = "gemini-other"
 
     @property
-    def supported_usage_metadata_details(self) -> dict[str, list[str]]:
+    def supported_usage_metadata_details(self) -> Any:
         details = ["reasoning_output", "cache_read_input"]
         return {"invoke": details, "stream": details}
 

@@ -121,6 +121,8 @@ async def _serve(backend: LocalBackend, key: str | None, listener: socket.socket
             log_level="critical",  # failures are answered and logged by the app; a cut stream is no news
             access_log=False,
             server_header=False,
+            timeout_keep_alive=75,  # longer than clients keep an idle connection, so that it is they who close it
+            ws="none",
             timeout_graceful_shutdown=_SHUTDOWN_WITHIN,
         )
         await Server(config).serve([listener])

@@ -336,7 +336,8 @@ class OpenStruct(_Open):
     def model(self) -> type[Model]:
         """The class."""
         if isinstance(self._model, str):
-            self._model = _load(self._model)
+            loaded: type[Model] = _load(self._model)
+            self._model = loaded
         return self._model
 
     def parse(self, value: Any, context: Any = None) -> Any:

@@ -317,10 +317,11 @@ AGENT_KINDS: dict[str, type[Model]] = {
 }
 
 RESPONSE_FORMAT = OpenUnion("response_format", FORMAT_KINDS)
+AGENT_CONFIG = OpenUnion("agent_config", AGENT_KINDS)
 
 if TYPE_CHECKING:
     ResponseFormat: TypeAlias = TextFormat | ImageFormat | AudioFormat | VideoFormat | Unknown
     AgentConfig: TypeAlias = AntigravityConfig | DeepResearchConfig | CodeMenderConfig | DynamicConfig | Unknown
 else:
     ResponseFormat = Annotated[Any, RESPONSE_FORMAT]
-    AgentConfig = Annotated[Any, OpenUnion("agent_config", AGENT_KINDS)]
+    AgentConfig = Annotated[Any, AGENT_CONFIG]

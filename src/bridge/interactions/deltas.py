@@ -116,6 +116,7 @@ KINDS: dict[str, type[Model]] = {
     "arguments_delta": ArgumentsDelta,
     "function_result": FunctionResultDelta,
 }
+DELTA = OpenUnion("delta", KINDS, "server_tools:DELTA_KINDS")
 
 if TYPE_CHECKING:
     Delta: TypeAlias = (
@@ -150,4 +151,4 @@ if TYPE_CHECKING:
         | Unknown
     )
 else:
-    Delta = Annotated[Any, OpenUnion("delta", KINDS, "server_tools:DELTA_KINDS")]
+    Delta = Annotated[Any, DELTA]

@@ -211,6 +211,8 @@ _ALL: tuple[type[Model], ...] = (
 )
 KINDS: dict[str, type[Model]] = {model.__kind__[1]: model for model in _ALL if model.__kind__}
 
+TOOL = OpenUnion("tool", KINDS)
+
 if TYPE_CHECKING:
     Tool: TypeAlias = (
         FunctionTool
@@ -226,4 +228,4 @@ if TYPE_CHECKING:
         | Unknown
     )
 else:
-    Tool = Annotated[Any, OpenUnion("tool", KINDS)]
+    Tool = Annotated[Any, TOOL]

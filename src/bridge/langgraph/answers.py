@@ -135,7 +135,7 @@ class Answer:
         if self._blocks:
             metadata["output_version"] = "v1"
             content = content or []
-        return AIMessageChunk(content=content, response_metadata=metadata, **fields)  # type: ignore[arg-type]
+        return AIMessageChunk(content=content, response_metadata=metadata, **fields)
 
     def _start(self, step: _Step) -> list[AIMessageChunk]:
         """What a step says already as it begins."""
@@ -259,11 +259,13 @@ class _Step:
         self.kind = str(self.wire.get("type", ""))
         self.events: list[Event] = [event]
         self.arguments = ""
-        self.sealed = before is not None and before.sealed
-        self.text = before.text if before is not None else ""  # of the block that is being shown
-        self.index = before.index if before is not None else None
-        self.shown = self.behind = before.shown if before is not None else ""  # all text, or arguments, shown so far
-        self.media = self.media_behind = before.media if before is not None else 0
+        self.sealed: bool = before is not None and before.sealed
+        self.text: str = before.text if before is not None else ""  # of the block that is being shown
+        self.index: int | None = before.index if before is not None else None
+        self.shown: str = before.shown if before is not None else ""  # all text, or arguments, shown so far
+        self.behind = self.shown
+        self.media: int = before.media if before is not None else 0
+        self.media_behind = self.media
 
     def beyond(self, text: str) -> str:
         """What of the next text has not been shown yet."""

@@ -231,18 +231,23 @@ class ChatInteractions(BaseChatModel):
         return params
 
     def _resolve_model_profile(self) -> ModelProfile:
-        media = ("text", "image", "image_url", "pdf", "audio", "video")
-        return ModelProfile(
-            **{f"{name}_inputs": True for name in media},  # type: ignore[typeddict-item]
-            text_outputs=True,
-            reasoning_output=True,
-            tool_calling=True,
-            tool_call_streaming=self.agent is None,
-            tool_choice=self.agent is None,
-            structured_output=self.agent is None,
-            image_tool_message=True,
-            pdf_tool_message=True,
-        )
+        of_a_model = self.agent is None
+        return {
+            "text_inputs": True,
+            "image_inputs": True,
+            "image_url_inputs": True,
+            "pdf_inputs": True,
+            "audio_inputs": True,
+            "video_inputs": True,
+            "image_tool_message": True,
+            "pdf_tool_message": True,
+            "text_outputs": True,
+            "reasoning_output": True,
+            "tool_calling": True,
+            "tool_call_streaming": of_a_model,
+            "tool_choice": of_a_model,
+            "structured_output": of_a_model,
+        }
 
     # --- tools and structured answers
 

@@ -46,9 +46,9 @@ def content_of(message: BaseMessage, where: str) -> list[dict[str, Any]]:
         return [{"type": "text", "text": message.content}] if message.content else []
     from_assistant = message.type in ("ai", "AIMessageChunk")
     parts: list[dict[str, Any]] = []
-    for number, block in enumerate(_blocks(message)):
-        private = block.get("type") == "non_standard" and isinstance(block.get("value"), dict)
-        block = block["value"] if private else block
+    for number, outer in enumerate(_blocks(message)):
+        private = outer.get("type") == "non_standard" and isinstance(outer.get("value"), dict)
+        block = outer["value"] if private else outer
         kind = block.get("type")
         part = _part(block)
         if part is None and from_assistant and (private or kind in NOT_SAID):
@@ -65,8 +65,7 @@ def content_of(message: BaseMessage, where: str) -> list[dict[str, Any]]:
 
 def _blocks(message: BaseMessage) -> list[dict[str, Any]]:
     """LangChain's standard blocks of a message, with the short form of `image_url` it does not know made long."""
-    content = message.content
-    assert isinstance(content, list)
+    content: Any = message.content
     if any(isinstance(block, dict) and isinstance(block.get("image_url"), str) for block in content):
         content = [
             {**block, "image_url": {"url": block["image_url"]}}
@@ -99,8 +98,7 @@ def _part(block: Mapping[str, Any]) -> dict[str, Any] | None:
             source = {"uri": address}
     else:
         return None
-    extras = block.get("extras") if isinstance(block.get("extras"), dict) else {}
-    assert isinstance(extras, dict)
+    extras: Any = block.get("extras") if isinstance(block.get("extras"), dict) else {}
     more = {name: extras[name] for name in _EXTRAS if name in extras}
     if extras.get("detail") in ("low", "high"):  # OpenAI's word for the same thing
         more.setdefault("resolution", extras["detail"])

@@ -171,16 +171,12 @@ def _tool_calls(message: AIMessage) -> list[dict[str, Any]]:
         {"id": call["id"], "name": call["name"], "args": call["args"]} for call in message.tool_calls
     ]
     known = {call["id"] for call in calls}
-    for block in message.content if isinstance(message.content, list) else ():
-        if isinstance(block, dict) and block.get("type") == "tool_use" and block.get("id") not in known:
-            calls.append(
-                {
-                    "id": block.get("id"),
-                    "name": block.get("name"),
-                    "args": block.get("input") or {},
-                }
-            )
-    return calls
+    blocks = [block for block in message.content if isinstance(block, dict) and block.get("type") == "tool_use"]
+    return calls + [
+        {"id": block.get("id"), "name": block.get("name"), "args": block.get("input") or {}}
+        for block in blocks
+        if block.get("id") not in known
+    ]
 
 
 def _author(message: AIMessage) -> str:

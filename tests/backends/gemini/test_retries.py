@@ -244,7 +244,7 @@ async def test_what_is_remembered_of_creates_is_bounded(server: Server, clock: C
         server.will(answer({"id": f"v1_{number}", "status": "in_progress"}))
         await backend.create(model="m", input="x", background=True)
         clock.now += 1
-    assert len(backend._recent._until) <= 11
+    assert len(backend._wire.recent._until) <= 11
 
 
 @pytest.mark.covers("gemini:retries:delete")

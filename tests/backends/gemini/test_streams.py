@@ -73,7 +73,7 @@ async def collected(client: Client, **fields: Any) -> tuple[list[Event], BaseExc
 @pytest.mark.covers("gemini:streams:every-byte")
 @pytest.mark.parametrize(
     ("name", "way", "step"),
-    [(RESUMABLE, "httpx2", 1), (PLAIN, "httpx2", 1), (TOOLS, "sync-httpx2", 1), (RESUMABLE, "sync-httpx2", 17)],
+    [(RESUMABLE, "httpx2", 1), (PLAIN, "httpx2", 1), (TOOLS, "sync-httpx2", 7), (RESUMABLE, "sync-httpx2", 17)],
 )
 @pytest.mark.timeout(240)
 async def test_a_stream_cut_after_any_byte_comes_to_the_same_interaction(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -456,4 +455,6 @@ async def test_a_responder_may_say_how_its_turn_ends(service: Service) -> None:
     events = await collect(backend.stream(model="m", input="1"))
     ended = assemble(events).to_wire()
     assert (ended["status"], ended["errors"]) == ("failed", [{"code": "safety", "message": "Blocked."}])
-    assert json.dumps(ended)
+    backend = service([text("part"), Ending(status="in_progress")])
+    wrong = await backend.create(model="m", input="1")
+    assert (wrong.status, wrong.output_text) == ("failed", "part")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bridge import assemble
+from bridge import Backend, assemble
 from bridge.backends.local import LocalBackend, ScriptedResponder
 from bridge.errors import BadRequest, InvalidRequest, NotFound, ServiceFailed
 from bridge.interactions import NOT_STREAMED, Interaction
@@ -458,6 +458,8 @@ async def test_a_backend_may_share_an_engine_and_does_not_take_both(service: Ser
     twin = LocalBackend(engine=backend.engine)
     turn = await twin.create(model="m", input="1")
     assert await backend.get(turn.id) == turn
+    assert isinstance(twin, Backend)
+    assert twin.identity == backend.identity
     with pytest.raises(InvalidRequest, match="not both"):
         LocalBackend(engine=backend.engine, retention=1.0)
     with pytest.raises(InvalidRequest, match="stream"):

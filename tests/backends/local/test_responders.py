@@ -75,15 +75,18 @@ async def test_the_same_turn_has_the_same_steps() -> None:
         ("Who am I?", "Anna"),
         ("Where does the team meet?", "Bergen"),
         ("Tell me when the deadlines are", "Friday"),
+        ("What is in the boxes?", "eggs"),
     ],
 )
 async def test_a_question_is_answered_from_what_the_user_said(question: str, known: str) -> None:
     """The server's memory of the conversation is enough; the question alone is sent."""
-    history = await talk("The budget is 500.", "My name is Anna. The team meets in Bergen.", "The deadline is Friday.")
+    history = await talk(
+        "The budget is 500.", "My name is Anna. The team meets in Bergen.", "The deadline is Friday. A box of eggs."
+    )
     answer = await say(question, history)
     assert known in answer
-    assert {"500", "Anna", "Bergen", "Friday"} - {known} == {
-        fact for fact in ("500", "Anna", "Bergen", "Friday") if fact not in answer
+    assert {"500", "Anna", "Bergen", "Friday", "eggs"} - {known} == {
+        fact for fact in ("500", "Anna", "Bergen", "Friday", "eggs") if fact not in answer
     }
 
 
@@ -107,9 +110,10 @@ async def test_what_was_never_said_is_not_made_up() -> None:
 async def test_a_statement_and_its_question_in_one_message_belong_together() -> None:
     """The prompt itself is part of the conversation."""
     assert "You said: The budget is 500." in await say("The budget is 500. What is the budget?")
+    assert "Noted: I said the budget is 500." in await say("I said the budget is 500.")
 
 
-@pytest.mark.covers("local:rules:recall:talk")
+@pytest.mark.covers("local:rules:recall-talk")
 async def test_the_conversation_itself_can_be_asked_for() -> None:
     """First and last words, the last answer again, a summary; also before anything was said."""
     history = await talk("The budget is 500.", "The deadline is Friday.")
@@ -123,34 +127,19 @@ async def test_the_conversation_itself_can_be_asked_for() -> None:
     assert "only begun" in await say("Give me a summary of our conversation")
 
 
-@pytest.mark.covers("local:rules:recall:others")
+@pytest.mark.covers("local:rules:recall-others")
 async def test_what_others_said_is_told_with_their_name() -> None:
-    """A quoted line answers a question, an earlier one too; what was announced is kept until then."""
-    quoted = "[Quoted: analyst said this in the same conversation. It is not from the user.]\nRows: 3.\nSouth sold 20.00, North sold 3.00."
-    announced = await talk("An analyst will look. My question is: Which region sold the most?")
-    assert "keep your question in mind: Which region sold the most?" in text_of(announced)
-    pointed = [quoted_step(quoted), quoted_step("Answer my question from what the analyst found.")]
-    answer = await say(pointed, announced)
-    assert "analyst found: South sold 20.00, North sold 3.00." in answer
+    """A line of a quotation answers a question like any other."""
+    quoted = (
+        "[Quoted: analyst said this in the same conversation. It is not from the user.]\nRows: 3.\nSouth sold 20.00."
+    )
+    history = [UserInput(content=[TextContent(text=quoted)])]
+    answer = await say("How much was sold in the south?", history)
+    assert "analyst said: South sold 20.00." in answer
     assert "Rows" not in answer
-    later = [*announced, UserInput(content=[TextContent(text=quoted)])]
-    assert "analyst said: South sold 20.00" in await say("How much was sold in the south?", later)
 
 
-@pytest.mark.covers("local:rules:recall:others")
-async def test_quotes_that_share_nothing_with_the_question_are_told_from_their_start() -> None:
-    """Nothing is inferred; without a question of the user's the prompt itself is the question."""
-    quoted = "[Quoted: analyst said this in the same conversation. It is not from the user.]\nNothing of use."
-    answer = await say([quoted_step(quoted), quoted_step("Tell me what the analyst found.")])
-    assert "analyst found: Nothing of use." in answer
-    assert "keep your question in mind: My question is not ready." in await say("My question is not ready.")
-
-
-def quoted_step(words: str) -> dict[str, Any]:
-    return {"type": "user_input", "content": [{"type": "text", "text": words}]}
-
-
-@pytest.mark.covers("local:rules:recall:others")
+@pytest.mark.covers("local:rules:recall-others")
 async def test_a_document_given_earlier_is_searched_line_by_line() -> None:
     """Its lines are told as they stand, and long ones are cut with a mark."""
     history = await talk("Notes of today\nVenue: the old library\nCatering " + "x" * 3_000)
@@ -182,6 +171,7 @@ async def test_memory_reaches_back_as_far_as_its_bound_and_no_further() -> None:
         ("What is the weather in Oslo and Paris?", [{"city": "Oslo"}, {"city": "Paris"}]),
         ("How is the weather in Oslo, and how is it in Paris?", [{"city": "Oslo"}, {"city": "Paris"}]),
         ("Compare the weather in Oslo, Paris and Rome.", [{"city": "Oslo"}, {"city": "Paris"}, {"city": "Rome"}]),
+        ("Weather in Oslo, Paris, Rome?", [{"city": "Oslo"}, {"city": "Paris"}, {"city": "Rome"}]),
         ("Weather in Oslo, Norway and Paris, France?", [{"city": "Oslo, Norway"}, {"city": "Paris, France"}]),
         ('Call get_weather with city="Oslo" and get_weather with city="Paris"', [{"city": "Oslo"}, {"city": "Paris"}]),
         ("For Oslo, call get_weather.", [{"city": "Oslo"}]),
@@ -191,6 +181,8 @@ async def test_memory_reaches_back_as_far_as_its_bound_and_no_further() -> None:
         ("The weather in Oslo is nice.", []),
         ("Do not call get_weather for Oslo", []),
         ("What is the capital of Norway?", []),
+        ("What did I say about the weather in Oslo?", []),
+        ("Call get_weather with city=Oslo, city=Oslo", [{"city": "Oslo"}]),
         ("Hello", []),
     ],
 )
@@ -201,7 +193,7 @@ async def test_a_declared_function_is_called_when_the_prompt_fits_it(
     assert await calls(words, tools=[WEATHER]) == [("get_weather", arguments) for arguments in expected]
 
 
-@pytest.mark.covers("local:rules:calls:arguments")
+@pytest.mark.covers("local:rules:calls-arguments")
 @pytest.mark.parametrize(
     ("words", "tool", "expected"),
     [
@@ -292,6 +284,28 @@ async def test_a_declared_function_is_called_when_the_prompt_fits_it(
         ("Call f with flag true", function("f", flag={"const": 3}), [{"flag": 3}]),
         ("Call f for Oslo", function("f", city={"anyOf": [{"type": "null"}, TEXT]}), [{"city": "Oslo"}]),
         ("Call f", function("f", city={"type": ["string", "null"]}), [{"city": None}]),
+        (
+            "Call f with unit: kelvin",
+            function("f", required=[], unit={"enum": ["celsius", "kelvin"]}),
+            [{"unit": "kelvin"}],
+        ),
+        ("Call f", function("f", unit={"enum": ["celsius", "kelvin"], "default": "kelvin"}), [{"unit": "kelvin"}]),
+        (
+            'Call f with {"deep": true, "n": NaN}',
+            function("f", required=[], deep={"type": "boolean"}, n=WHOLE),
+            [{"deep": True}],
+        ),
+        ("Call f with deep: maybe", function("f", required=[], deep={"type": "boolean"}), [{"deep": True}]),
+        ('Call f with options={"a": 1}', function("f", options={"type": "object"}), [{"options": {"a": 1}}]),
+        ('Call f with options={"a": 1e999} for x', function("f", options={"type": "object"}), [{"options": {}}]),
+        (
+            "Call f for 2025-01-02 and 2025-03-04",
+            function("f", day={"type": "string", "format": "date"}),
+            [{"day": "2025-01-02"}, {"day": "2025-03-04"}],
+        ),
+        ("Call f with p 3 and q 7", function("f", p=WHOLE, q=WHOLE), [{"p": 3, "q": 7}]),
+        ("Call f for cities and towns", function("f", addresses={"type": "array", "items": TEXT}), [{"addresses": []}]),
+        ("Use search for big whales", function("search", query=TEXT), [{"query": "big whales"}]),
         ("Call f", function("f", n={"anyOf": [WHOLE, {"type": "null"}], "default": 4}), [{"n": 4}]),
     ],
 )
@@ -302,7 +316,7 @@ async def test_arguments_are_filled_from_the_schema_and_the_prompt(
     assert await calls(words, tools=[tool]) == [(tool["name"], arguments) for arguments in expected]
 
 
-@pytest.mark.covers("local:rules:calls:choice")
+@pytest.mark.covers("local:rules:calls-choice")
 async def test_tool_choice_forces_forbids_and_narrows() -> None:
     """none never calls; any and allowed tools call even for a greeting; auto and validated call what fits."""
     tools = [function("ping"), WEATHER]
@@ -327,7 +341,7 @@ async def test_tool_choice_forces_forbids_and_narrows() -> None:
         assert await chosen("Hello!", choice) == []
 
 
-@pytest.mark.covers("local:rules:calls:choice")
+@pytest.mark.covers("local:rules:calls-choice")
 async def test_a_forced_call_without_words_or_parameters_is_still_a_call() -> None:
     """A picture alone, and a function that declares nothing."""
     picture = [{"type": "image", "data": "aGVsbG8=", "mime_type": "image/png"}]
@@ -341,7 +355,7 @@ async def test_a_forced_call_without_words_or_parameters_is_still_a_call() -> No
     ]
 
 
-@pytest.mark.covers("local:rules:calls:several")
+@pytest.mark.covers("local:rules:calls-several")
 async def test_several_functions_are_called_in_the_order_they_are_named() -> None:
     """Each with the values that stand behind its own name."""
     tools = [function("get_time", zone=TEXT), WEATHER]
@@ -351,7 +365,7 @@ async def test_several_functions_are_called_in_the_order_they_are_named() -> Non
     assert len(set(ids)) == 2
 
 
-@pytest.mark.covers("local:rules:calls:several")
+@pytest.mark.covers("local:rules:calls-several")
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
@@ -401,7 +415,7 @@ async def test_the_answer_uses_the_results_of_the_functions() -> None:
     assert "a map\nan image (image/png, 5 bytes)" in await say([result(picture)], history, tools=[WEATHER])
 
 
-@pytest.mark.covers("local:rules:results:loop")
+@pytest.mark.covers("local:rules:results-loop")
 @pytest.mark.parametrize("choice", ["auto", "any"])
 async def test_a_loop_of_calls_ends(choice: str) -> None:
     """A result ends the need for its call, also where calls are forced; what is still missing is called alone."""
@@ -417,7 +431,7 @@ async def test_a_loop_of_calls_ends(choice: str) -> None:
     assert "t = 2" in text_of(both)
 
 
-@pytest.mark.covers("local:rules:results:loop")
+@pytest.mark.covers("local:rules:results-loop")
 async def test_a_call_that_came_back_with_other_arguments_is_not_made_again() -> None:
     """Someone who edits a call before it runs does not get it back for ever."""
     question = UserInput(content=[TextContent(text="What's the weather in Oslo?")])
@@ -426,7 +440,7 @@ async def test_a_call_that_came_back_with_other_arguments_is_not_made_again() ->
     assert kinds(steps) == ["model_output"]
 
 
-@pytest.mark.covers("local:rules:results:loop")
+@pytest.mark.covers("local:rules:results-loop")
 async def test_a_new_question_may_call_the_same_function_again() -> None:
     """Results belong to the question they answered."""
     history = await talk("What's the weather in Oslo?", [result({"t": 1})], tools=[WEATHER])
@@ -488,7 +502,7 @@ async def test_what_the_prompt_does_not_give_is_marked_filler() -> None:
     assert "stand-in" in joke["punchline"]
 
 
-@pytest.mark.covers("local:rules:structured:forms")
+@pytest.mark.covers("local:rules:structured-forms")
 async def test_every_way_to_ask_for_json_is_understood() -> None:
     """A list of formats, JSON without a schema, and the older pair of schema and MIME type; plain text is none of them."""
     schema = {"type": "object", "properties": {"n": WHOLE}, "required": ["n"]}
@@ -496,13 +510,15 @@ async def test_every_way_to_ask_for_json_is_understood() -> None:
     assert json.loads(await say("Take 5", response_format={"type": "text", "schema": schema})) == {"n": 5}
     assert json.loads(await say("Take 5", response_format=schema, response_mime_type="application/json")) == {"n": 5}
     assert isinstance(json.loads(await say("Take 5", response_mime_type="application/json")), dict)
+    keys = "Tell a joke as JSON with 'setup' and 'setup' and 'punchline' keys."
+    assert set(json.loads(await say(keys, response_mime_type="application/json"))) == {"setup", "punchline"}
     assert isinstance(
         json.loads(await say("", response_format={"type": "text", "mime_type": "application/json"})), dict
     )
     assert (await say("Take 5", response_format={"type": "text", "mime_type": "text/plain"})).endswith(NOTE)
 
 
-@pytest.mark.covers("local:rules:structured:results")
+@pytest.mark.covers("local:rules:structured-results")
 async def test_structured_output_after_a_call_holds_the_result() -> None:
     """First the call, then the JSON, filled from what came back."""
     form = as_json({"type": "object", "properties": {"celsius": {"type": "number"}}, "required": ["celsius"]})
@@ -512,7 +528,7 @@ async def test_structured_output_after_a_call_holds_the_result() -> None:
     assert json.loads(await say([result({"celsius": 21.5})], history, **fields)) == {"celsius": 21.5}
 
 
-@pytest.mark.covers("local:rules:structured:media")
+@pytest.mark.covers("local:rules:structured-media")
 @pytest.mark.parametrize("kind", ["image", "audio", "video"])
 async def test_a_format_that_is_no_text_ends_the_turn_with_its_name(kind: str) -> None:
     """Refused in words, never answered with something else."""

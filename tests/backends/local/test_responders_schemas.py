@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -122,7 +122,6 @@ SHARED = {
 
 @pytest.mark.covers("local:rules:schema")
 @given(schema=objects(SCHEMAS), prompt=PROMPTS)
-@settings(max_examples=200)
 async def test_arguments_are_valid_for_any_schema_that_can_be_satisfied(schema: dict[str, Any], prompt: str) -> None:
     """A forced call of a function with random parameters, for random words."""
     schema = {"$defs": {"Shared": SHARED}, **schema}
@@ -136,7 +135,6 @@ async def test_arguments_are_valid_for_any_schema_that_can_be_satisfied(schema: 
 
 @pytest.mark.covers("local:rules:schema")
 @given(schema=SCHEMAS, prompt=PROMPTS)
-@settings(max_examples=200)
 async def test_structured_answers_are_valid_for_any_schema_that_can_be_satisfied(schema: Any, prompt: str) -> None:
     """Also where the answer is no object."""
     whole = {"$defs": {"Shared": SHARED}, "allOf": [schema]}
@@ -190,16 +188,15 @@ JSON = st.recursive(
 )
 
 
-@pytest.mark.covers("local:rules:schema:odd")
+@pytest.mark.covers("local:rules:schema-odd")
 @given(schema=JSON, prompt=PROMPTS)
-@settings(max_examples=200)
 async def test_what_is_no_schema_is_put_up_with(schema: Any, prompt: str) -> None:
     """A malformed part is left out of account; the turn has its call all the same."""
     tool = {"type": "function", "name": "f", "parameters": schema}
     assert await calls(prompt, tools=[tool], generation_config={"tool_choice": "any"})
 
 
-@pytest.mark.covers("local:rules:schema:odd")
+@pytest.mark.covers("local:rules:schema-odd")
 @pytest.mark.parametrize(
     ("schema", "words", "expected"),
     [
@@ -230,16 +227,37 @@ async def test_what_is_no_schema_is_put_up_with(schema: Any, prompt: str) -> Non
         ({"enum": []}, "x", "unknown"),
         ({"type": "string", "pattern": "["}, "x", "x"),
         ({"$defs": {"a/b": WHOLE}, "$ref": "#/$defs/a~1b"}, "5", 5),
-        (17, "x", {}),
+        (
+            {
+                "allOf": [
+                    {"properties": {"a": {"type": "string", "minLength": 3, "maxLength": 9}}, "required": ["a"]},
+                    {"properties": {"a": {"minLength": 9}, "b": TEXT}, "required": ["b"]},
+                ]
+            },
+            "x",
+            {"a": "unknown..", "b": "unknown"},
+        ),
+        (
+            {"properties": {"a": TEXT, "b": WHOLE}, "minProperties": 2, "additionalProperties": False},
+            "x",
+            {"a": "unknown", "b": 0},
+        ),
+        (
+            {"properties": {"deep": {"type": "boolean"}}, "required": ["deep"], "additionalProperties": False},
+            '{"deep": true, "more": 1.5}',
+            {"deep": True},
+        ),
+        ({"type": "object", "properties": {"a": TEXT}}, "{ " * 30, {}),
+        (17, "x", "unknown"),
+        (True, "x", "unknown"),
     ],
 )
 def test_single_schemas_and_what_they_are_filled_with(schema: Any, words: str, expected: Any) -> None:
     """Corner cases by name: older dialects, bounds, choices, references, contradictions."""
-    value = fill(schema, words).value
-    assert value == expected or (expected == {} and schema == 17)
+    assert fill(schema, words).value == expected
 
 
-@pytest.mark.covers("local:rules:schema:recursive")
+@pytest.mark.covers("local:rules:schema-recursive")
 @pytest.mark.timeout(20)
 async def test_a_schema_that_refers_to_itself_ends() -> None:
     """Trees, any-JSON types and a reference that is nothing but itself."""
@@ -263,6 +281,8 @@ async def test_a_schema_that_refers_to_itself_ends() -> None:
     anything = {"anyOf": [*choices, {"$ref": "#"}], "type": ["string", "number", "array", "object"]}
     assert fill(anything, "x").valid
     assert fill({"$ref": "#"}, "x").value == "unknown"
+    endless = {"$defs": {"L": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/L"}}}, "$ref": "#/$defs/L"}
+    assert not fill(endless, "x").valid
     deep: Any = WHOLE
     for _ in range(2_000):
         deep = {"type": "array", "items": deep}
@@ -271,7 +291,7 @@ async def test_a_schema_that_refers_to_itself_ends() -> None:
     assert fill(wide | {"required": list(wide["properties"])}, "x").value is not None
 
 
-@pytest.mark.covers("local:rules:schema:pattern")
+@pytest.mark.covers("local:rules:schema-pattern")
 @pytest.mark.parametrize(
     "pattern",
     [
@@ -295,7 +315,7 @@ def test_a_text_is_made_for_a_pattern(pattern: str) -> None:
     assert matching
 
 
-@pytest.mark.covers("local:rules:schema:pattern")
+@pytest.mark.covers("local:rules:schema-pattern")
 @pytest.mark.parametrize(
     "pattern", ["(?=a)b", r"(a)\1", "(a", "[a", "a)", "*a", r"a\\"[:-1], "[z-a]", r"[^\s\S]", "(" * 5_000, "(?"]
 )
@@ -304,7 +324,7 @@ def test_a_pattern_that_is_not_understood_gives_nothing(pattern: str) -> None:
     assert sample(pattern) == []
 
 
-@pytest.mark.covers("local:rules:schema:pattern")
+@pytest.mark.covers("local:rules:schema-pattern")
 def test_a_pattern_and_a_length_go_together() -> None:
     """An open count is drawn out to the least length."""
     schema = {"type": "string", "pattern": "^[a-z]+$", "minLength": 12}
@@ -313,7 +333,6 @@ def test_a_pattern_and_a_length_go_together() -> None:
 
 @pytest.mark.covers("local:rules:total")
 @given(prompt=st.text(max_size=400), earlier=st.lists(st.text(max_size=100), max_size=3))
-@settings(max_examples=200)
 async def test_any_words_have_an_answer(prompt: str, earlier: list[str]) -> None:
     """Random conversations: never an exception, always a step beside the thought."""
     from bridge.interactions import TextContent, UserInput

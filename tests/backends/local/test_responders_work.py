@@ -82,7 +82,7 @@ async def test_several_programs_run_one_after_the_other_in_one_folder(bench: Ben
     assert "Files it left in /workspace: a.txt." in text_of(steps)
 
 
-@pytest.mark.covers("local:rules:code:failed")
+@pytest.mark.covers("local:rules:code-failed")
 @pytest.mark.parametrize(
     ("words", "missing"),
     [
@@ -107,7 +107,7 @@ async def test_a_program_that_fails_is_a_failed_result_that_names_what_is_missin
         assert str(result.result).startswith("before\n")
 
 
-@pytest.mark.covers("local:rules:code:declared")
+@pytest.mark.covers("local:rules:code-declared")
 async def test_a_model_runs_a_program_only_with_the_tool_declared(bench: Bench) -> None:
     """What is missing is named: the tool, or the sandbox. Data in a block is no program."""
     assert "declare the tool code_execution" in await say(PRINT, run_python=bench.run)
@@ -117,7 +117,7 @@ async def test_a_model_runs_a_program_only_with_the_tool_declared(bench: Bench) 
         assert "There is a program" not in await say(f"This is data: {data}")
 
 
-@pytest.mark.covers("local:rules:code:cancel")
+@pytest.mark.covers("local:rules:code-cancel")
 async def test_a_cancelled_turn_stops_its_program(bench: Bench) -> None:
     """The responder hands the cancellation on to the sandbox, which is free again at once."""
     asked = turn("```python\nwhile True:\n    pass\n```", agent=AGENT, workspace=bench.folder, run_python=bench.run)
@@ -177,7 +177,7 @@ async def test_a_second_question_looks_at_the_table_again_and_not_at_what_was_le
     assert "North has the lowest: 13.50" in answer
 
 
-@pytest.mark.covers("local:rules:table:missing")
+@pytest.mark.covers("local:rules:table-missing")
 async def test_what_stands_in_the_way_of_an_analysis_is_named(bench: Bench) -> None:
     """A file that is not there, several that could be meant, none of a kind, no environment, a failing program."""
     assert "There is no sales.csv in /workspace. It is empty." in text_of(await bench.ask("Analyse sales.csv"))
@@ -193,7 +193,7 @@ async def test_what_stands_in_the_way_of_an_analysis_is_named(bench: Bench) -> N
     assert "Noted" in await say("Analyse sales.csv")
 
 
-@pytest.mark.covers("local:rules:table:memory")
+@pytest.mark.covers("local:rules:table-memory")
 async def test_what_the_user_told_is_not_looked_for_in_the_table(bench: Bench) -> None:
     """A statement about a file is no order, and a question that the conversation answers is answered from it."""
     (bench.folder / "sales.csv").write_text(SALES)
@@ -215,6 +215,14 @@ async def test_an_agent_writes_reads_and_lists_files_in_the_order_asked(bench: B
     assert results(steps) == ["Wrote 11 bytes to notes.txt", "hello world", "notes.txt"]
     assert pending_calls(steps) == []
     assert (bench.folder / "notes.txt").read_text() == "hello world"
+    several = await bench.ask("Write 'a' to a.txt and 'list the files' to b.txt")
+    assert kinds(several) == ["function_call", "function_result"] * 2 + ["model_output"]
+    assert (bench.folder / "b.txt").read_text() == "list the files"
+    assert kinds(await bench.ask("Create c.txt with read_me.txt and see")) == [
+        "function_call",
+        "function_result",
+        "model_output",
+    ]
 
 
 @pytest.mark.covers("local:rules:files")
@@ -239,7 +247,7 @@ async def test_the_ways_to_say_what_goes_into_a_file(bench: Bench, words: str, p
     assert (bench.folder / path).read_text() == content
 
 
-@pytest.mark.covers("local:rules:files:refused")
+@pytest.mark.covers("local:rules:files-refused")
 async def test_no_path_leads_out_of_the_workspace(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Neither upwards, nor absolute, nor through a link; what was refused is untouched."""
     outside = tmp_path_factory.mktemp("outside") / "secret.txt"
@@ -259,7 +267,7 @@ async def test_no_path_leads_out_of_the_workspace(bench: Bench, tmp_path_factory
     assert results(await bench.ask("list the files")) == ["(no files)"]
 
 
-@pytest.mark.covers("local:rules:files:refused")
+@pytest.mark.covers("local:rules:files-refused")
 async def test_what_cannot_be_read_is_said(bench: Bench) -> None:
     """A missing file with those that are there, bytes that are no text, a long file cut with a mark."""
     (bench.folder / "data.bin").write_bytes(b"\xff\xfe\x00")
@@ -284,7 +292,7 @@ async def test_words_that_ask_for_no_file_touch_none(bench: Bench) -> None:
     assert not (bench.folder / "notes.txt").exists()
 
 
-@pytest.mark.covers("local:rules:files:many")
+@pytest.mark.covers("local:rules:files-many")
 async def test_a_workspace_of_very_many_files_is_listed_up_to_a_bound(bench: Bench) -> None:
     """The first thousand, in order."""
     for number in range(1_010):
@@ -363,7 +371,7 @@ async def test_a_callable_may_be_a_coroutine_function_or_return_an_awaitable() -
         )
 
 
-@pytest.mark.covers("local:rules:servers:failed")
+@pytest.mark.covers("local:rules:servers-failed")
 async def test_a_callable_that_raises_is_a_failed_result() -> None:
     """The turn goes on and says what failed."""
 
@@ -410,7 +418,7 @@ async def test_research_reports_in_sections_and_is_honest_that_nothing_was_read(
     assert "(nothing was asked)" in await say([{"type": "user_input"}], agent=RESEARCHER)
 
 
-@pytest.mark.covers("local:rules:research:plan")
+@pytest.mark.covers("local:rules:research-plan")
 async def test_planning_together_gives_a_plan_and_then_the_report() -> None:
     """As long as the flag is set there are plans, with the changes; without it the work is done."""
     planning = {"agent": RESEARCHER, "agent_config": {"type": "deep-research", "collaborative_planning": True}}

@@ -42,7 +42,7 @@ def create(client):
         "text": second.output_text,
         "same": again.output_text == second.output_text,
         "tokens": second.usage.total_tokens,
-        "input": [step.type for step in client.interactions.get(second.id, include_input=True).steps][0],
+        "input": client.interactions.get(second.id, include_input=True).steps[0].type,
     }
 
 
@@ -100,7 +100,7 @@ def resumed(client):
         for event in client.interactions.create(
             model=MODEL, input="A long answer, please.", background=True, stream=True, labels=labels
         ):
-            seen.append(event)
+            seen.append(event)  # noqa: PERF402 - what came before the cut counts
     except Exception as error:  # the SDK passes the transport's own error on
         broke = type(error).__name__
     else:
@@ -130,6 +130,8 @@ def environments(client):
         environment=made.id, path="sales.csv", file=b"region,units\nnorth,3\nnorth,4\nsouth,5\n", overwrite=True
     )
     client.environments.files.upload(environment=made.id, path="notes/a b.txt", file=b"spaced")
+    large = b"0123456789" * 1_000_000  # beyond one piece of the SDK's
+    client.environments.files.upload(environment=made.id, path="notes/large.bin", file=large)
     turn = client.interactions.create(
         agent=AGENT, input="Analyse /workspace/sales.csv: total units by region?", environment=made.id
     )
@@ -145,6 +147,7 @@ def environments(client):
         "names": names,
         "report": len(report),
         "spaced": client.environments.files.download(environment=made.id, path="notes/a b.txt").decode(),
+        "large": client.environments.files.download(environment=made.id, path="notes/large.bin") == large,
         "listed": made.id in listed,
         "files": int(got.file_count),
     }
@@ -153,7 +156,9 @@ def environments(client):
 
 
 def agents(client):
-    made = client.agents.create(id="reviewer", base_agent=AGENT, system_instruction="Review.", tools=[{"type": "code_execution"}])
+    made = client.agents.create(
+        id="reviewer", base_agent=AGENT, system_instruction="Review.", tools=[{"type": "code_execution"}]
+    )
     got = client.agents.get("reviewer")
     listed = [agent.id for agent in client.agents.list().agents]
     conflict = failure(lambda: client.agents.create(id="reviewer", base_agent=AGENT))

@@ -1,7 +1,7 @@
 """The `gemini` backend: a thin client of the real API.
 
-`backend` sends; `calls` and `settings` say what, `answers`, `sse` and `progress` read what comes, `retrying` says when to try
-again, `resources` covers agents, environments and files.
+`backend` runs turns; `settings` and `calls` say what goes where, `sending` sends it, `retrying` says when again, `answers`, `sse` and
+`progress` read what comes, `resources` covers agents, environments and files.
 """
 
 from .backend import GeminiBackend, SyncGeminiBackend

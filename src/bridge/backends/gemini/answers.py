@@ -90,8 +90,9 @@ def decoded(headers: Mapping[str, str], body: bytes, settings: Settings) -> Any:
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
-        snippet = settings.redact(body[: _SNIPPET * 4].decode("utf-8", "replace"))
-        raise InvalidResponse(f"the service's answer is not JSON: {' '.join(snippet.split())[:_SNIPPET]!r}") from None
+        snippet = " ".join(settings.redact(body[: _SNIPPET * 4].decode("utf-8", "replace")).split())[:_SNIPPET]
+    # Not in the handler: the error of `json` holds the whole body, with whatever secret it tells.
+    raise InvalidResponse(f"the service's answer is not JSON: {snippet!r}")
 
 
 def parsed(kind: type[M], value: Any) -> M:
@@ -99,7 +100,8 @@ def parsed(kind: type[M], value: Any) -> M:
     try:
         return kind.parse(value)
     except ValidationError as error:
-        raise InvalidResponse(f"the service's answer is no {kind.__name__}: {reason_of(error)}") from None
+        reason = reason_of(error)
+    raise InvalidResponse(f"the service's answer is no {kind.__name__}: {reason}")
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

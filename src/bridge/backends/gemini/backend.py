@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing
-from functools import partial
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
-from bridge._http import AsyncTransport, BlockingTransport, Reply, Transport
+from bridge._http import AsyncTransport, BlockingTransport, Reply
 from bridge._portal import InlineRunner, SyncBackend
 from bridge.backend import Capabilities, as_request
 from bridge.errors import (
@@ -21,7 +20,6 @@ from bridge.errors import (
     ConnectionFailed,
     DeadlineExceeded,
     InteractionFailed,
-    NotFound,
     OutcomeUnknown,
 )
 from bridge.interactions import (
@@ -33,22 +31,20 @@ from bridge.interactions import (
     meaning_of,
 )
 
-from .answers import decoded, is_json, parsed, refused
-from .calls import Call, content_of, continuation_body, create_body, create_call, resource_call, watch_call
+from .answers import decoded, is_json, parsed
+from .calls import Call, continuation_body, create_body, create_call, resource_call, watch_call
 from .progress import Progress
 from .resources import GeminiAgents, GeminiEnvironments, GeminiFiles, SyncGeminiFiles
-from .retrying import Recent, may_repeat, persist
-from .settings import Retries, Settings, settings_from
+from .sending import Wire
+from .settings import Retries, settings_from
 from .sse import Decoder
 
 __all__ = ["GeminiBackend", "SyncGeminiBackend"]
 
 logger = logging.getLogger(__name__)
-T = TypeVar("T")
 
 TIMEOUT = 3600.0  # seconds; no run is allowed longer (Deep Research, the longest, ends at 60 minutes)
 RETRIES = Retries()
-SILENCE = 600.0  # seconds without a byte after which a connection counts as broken; the service cuts streams there
 RESUMES = 3  # connections in a row that may bring no news before a stream is given up and the result is asked for
 FIRST_POLL, LONGEST_POLL = 0.5, 10.0  # seconds between two looks at a run whose stream is gone
 
@@ -59,22 +55,19 @@ class Client:
     name = "gemini"
     capabilities = Capabilities()
 
-    def __init__(self, settings: Settings, transport: Transport, now: Callable[[], float]) -> None:
-        self.settings = settings
-        self.transport = transport
-        self._now = now
-        self._recent = Recent(settings.retries.visible_within, now)
-        self.agents = GeminiAgents(self)
-        self.environments = GeminiEnvironments(self)
-        self.files = GeminiFiles(self)
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self.agents = GeminiAgents(wire)
+        self.environments = GeminiEnvironments(wire)
+        self.files = GeminiFiles(wire)
 
     @property
     def identity(self) -> str:
         """Names host, version and account, without the key."""
-        return self.settings.identity
+        return self._wire.settings.identity
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.settings.base!r})"
+        return f"{type(self).__name__}({self._wire.settings.base!r})"
 
     async def create(self, request: CreateInteraction | None = None, /, **fields: Any) -> Interaction:
         """Starts a turn and waits for its end, or for its start where `background` is set.
@@ -85,16 +78,16 @@ class Client:
         """
         request = as_request(request, fields)
         body = create_body(request, stream=False)
-        deadline = self._deadline()
+        deadline = self._wire.deadline()
         hops: list[Interaction] = []
         following: dict[str, Any] | None = body
         while following is not None:
             try:
-                hop = parsed(Interaction, await self.send(create_call(following), deadline))
+                hop = parsed(Interaction, await self._wire.send(create_call(following), deadline))
             except BridgeError as error:
                 raise _interrupted(error, hops) from None
             hops.append(hop)
-            self._recent.add(hop.id)
+            self._wire.recent.add(hop.id)
             following = continuation_body(request, following, hop)
         return _joined(hops)
 
@@ -123,7 +116,7 @@ class Client:
 
     async def get(self, id: str, *, include_input: bool = False) -> Interaction:
         """A stored turn as it stands. Raises `NotFound`."""
-        return await self._get(id, self._deadline(), include_input=include_input)
+        return await self._get(id, self._wire.deadline(), include_input=include_input)
 
     async def watch(self, id: str, *, after: str | None = None) -> AsyncGenerator[Event, None]:
         """The events of a stored turn, from the start or from after an event id, to its end.
@@ -139,106 +132,30 @@ class Client:
     async def cancel(self, id: str) -> Interaction:
         """Stops a background turn that still runs. Returns it as it then stands."""
         call = resource_call("POST", "interactions", id, "/cancel")
-        return parsed(Interaction, await self.send(call))
+        return parsed(Interaction, await self._wire.send(call))
 
     async def delete(self, id: str) -> None:
         """Deletes a stored turn. Raises `NotFound`."""
-        self._recent.drop(id)
-        await self.send(resource_call("DELETE", "interactions", id))
+        self._wire.recent.drop(id)
+        await self._wire.send(resource_call("DELETE", "interactions", id))
 
     async def aclose(self) -> None:
         """Lets go of connections; a client given as `http` stays open. Idempotent."""
-        await self.transport.aclose()
-
-    async def send(self, call: Call, deadline: float | None = None) -> Any:
-        """Sends a call and gives the answer's JSON value."""
-        headers, body = await self.exchange(call, deadline)
-        return decoded(headers, body, self.settings)
-
-    async def exchange(self, call: Call, deadline: float | None = None) -> tuple[Mapping[str, str], bytes]:
-        """Sends a call, again where that does no harm, and gives the answer's headers and body. Raises for what is not 200."""
-
-        async def attempt() -> tuple[Mapping[str, str], bytes]:
-            reply = await self._opened(call, deadline)
-            try:
-                return reply.headers, await reply.read()
-            finally:
-                await reply.aclose()
-
-        return await self._repeat(call, attempt, deadline)
-
-    async def _repeat(self, call: Call, attempt: Callable[[], Awaitable[T]], deadline: float | None = None) -> T:
-        """An attempt at a call, again where that does no harm. Raises the last error."""
-        try:
-            return await attempt()
-        except BridgeError as error:
-            failure = error
-        maybe_done = False
-
-        def again(error: BaseException) -> bool:
-            nonlocal maybe_done
-            maybe_done = maybe_done or (isinstance(error, ConnectionFailed) and error.sent)
-            return may_repeat(call, error, self.settings.retries) or (
-                isinstance(error, NotFound) and call.id in self._recent
-            )
-
-        if not again(failure):
-            raise failure
-        try:
-            return await persist(
-                attempt,
-                failure,
-                again=again,
-                patient=lambda: call.id in self._recent,
-                retries=self.settings.retries,
-                deadline=self._deadline() if deadline is None else deadline,
-                now=self._now,
-                sleep=self.transport.sleep,
-            )
-        except NotFound:
-            if call.method == "DELETE" and maybe_done:  # an attempt whose answer was lost did it
-                return {}, b"{}"  # type: ignore[return-value]
-            raise
-
-    async def _opened(self, call: Call, deadline: float | None) -> Reply:
-        """Sends a call once and gives its answer with the body still to be read. Raises for what is not 200."""
-        settings = self.settings
-        patience = SILENCE
-        if settings.timeout is not None:
-            left = settings.timeout if deadline is None else deadline - self._now()
-            patience = min(patience, max(left, 0.001))
-        reply = await self.transport.open(
-            call.method,
-            call.url or settings.base + call.path,
-            {"accept": call.accept, **settings.headers, **call.headers},
-            content_of(call),
-            patience,
-        )
-        if reply.status == 200:
-            return reply
-        try:
-            body = await reply.read()
-        finally:
-            await reply.aclose()
-        raise refused(reply.status, reply.headers, body, settings)
-
-    def _deadline(self) -> float | None:
-        timeout = self.settings.timeout
-        return None if timeout is None else self._now() + timeout
+        await self._wire.transport.aclose()
 
     async def _get(self, id: str, deadline: float | None, *, include_input: bool = False) -> Interaction:
         query = {"include_input": True if include_input else None, "stream": False}
         call = resource_call("GET", "interactions", id, query=query)
-        interaction = parsed(Interaction, await self.send(call, deadline))
-        self._recent.drop(id)
+        interaction = parsed(Interaction, await self._wire.send(call, deadline))
+        self._wire.recent.drop(id)
         return interaction
 
     async def _follow(self, call: Call, progress: Progress) -> AsyncGenerator[Iterable[Event], None]:
         """The events of one hop, as many at a time as came together, over as many connections as it takes."""
         creating = not call.repeatable
-        deadline = self._deadline()
+        deadline = self._wire.deadline()
         try:
-            reply: Reply | None = await self._repeat(call, partial(self._opened, call, deadline), deadline)
+            reply: Reply | None = await self._wire.open(call, deadline)
         except BridgeError as error:
             raise (_interrupted(error, progress.hops) if creating else error) from None
         while reply is not None:
@@ -246,7 +163,7 @@ class Client:
                 async for batch in batches:
                     yield batch
             if creating:
-                self._recent.add(progress.id)
+                self._wire.recent.add(progress.id)
             if progress.completed is not None:
                 return
             if not progress.recoverable:
@@ -255,7 +172,7 @@ class Client:
                 raise OutcomeUnknown(_unknown(progress.why), partial=progress.partial())
             logger.info("a stream of %s broke: %s", progress.id, progress.why)
             if not progress.fruitless:
-                deadline = self._deadline()
+                deadline = self._wire.deadline()
             reply = await self._resumed(progress, deadline)
         ended = await self._settled(progress, deadline, creating)
         if ended is not None:
@@ -267,7 +184,7 @@ class Client:
         count, why, fresh = progress.count, "", progress.fresh
         try:
             if is_json(reply.headers):  # the service answered without streaming
-                whole = parsed(Interaction, decoded(reply.headers, await reply.read(), self.settings))
+                whole = parsed(Interaction, decoded(reply.headers, await reply.read(), self._wire.settings))
                 progress.learn_id(whole.id)
                 if meaning_of(whole.status).ends_wait:
                     yield progress.rest(whole)
@@ -277,7 +194,7 @@ class Client:
                         events = decoder.feed(chunk)
                         yield progress.first(chunk, events) if fresh else progress.new(events)
                         if decoder.done:
-                            await self.transport.drain(chunks)
+                            await self._wire.transport.drain(chunks)
                             break
         except ConnectionFailed as error:
             why = str(error)
@@ -295,10 +212,10 @@ class Client:
         if progress.cursor is None or progress.fruitless >= RESUMES:
             return None
         if progress.fruitless:
-            await self.transport.sleep(FIRST_POLL * 2**progress.fruitless)
+            await self._wire.transport.sleep(FIRST_POLL * 2**progress.fruitless)
         call = watch_call(progress.id, progress.cursor)
         try:
-            return await self._repeat(call, partial(self._opened, call, deadline), deadline)
+            return await self._wire.open(call, deadline)
         except BridgeError as error:
             progress.why += f"; resuming it: {error}"
             return None
@@ -307,7 +224,7 @@ class Client:
         """The interaction once it has ended; None where the service said in the stream why it will not."""
         pause = FIRST_POLL
         if progress.failed:
-            self._recent.drop(progress.id)
+            self._wire.recent.drop(progress.id)
         while True:
             try:
                 whole = await self._get(progress.id, deadline)
@@ -323,12 +240,12 @@ class Client:
                 return whole
             if progress.failed:
                 return None
-            if deadline is not None and self._now() + pause > deadline:
+            if deadline is not None and self._wire.now() + pause > deadline:
                 raise DeadlineExceeded(
                     f"the stream of {progress.id} broke ({progress.why}) and the run has not ended in time; it goes on, get(id) tells",
                     progress.id,
                 )
-            await self.transport.sleep(pause)
+            await self._wire.transport.sleep(pause)
             pause = min(pause * 1.5, LONGEST_POLL)
 
 
@@ -358,7 +275,7 @@ class GeminiBackend(Client):
         sleep: Callable[[float], Awaitable[None]] | None = None,
     ) -> None:
         settings = settings_from(api_key, base_url, api_version, timeout, retries, allow_insecure)
-        super().__init__(settings, AsyncTransport(http, sleep), clock)
+        super().__init__(Wire(settings, AsyncTransport(http, sleep), clock))
         self._sleep = sleep
         self._twin: SyncGeminiBackend | None = None
 
@@ -366,7 +283,9 @@ class GeminiBackend(Client):
     def sync(self) -> SyncGeminiBackend:
         """The same without `await`, over a client of its own. Closed with this one."""
         if self._twin is None:
-            self._twin = SyncGeminiBackend._over(Client(self.settings, BlockingTransport(None, self._sleep), self._now))
+            self._twin = SyncGeminiBackend._over(
+                Client(Wire(self._wire.settings, BlockingTransport(None, self._sleep), self._wire.now))
+            )
         return self._twin
 
     async def aclose(self) -> None:
@@ -401,7 +320,7 @@ class SyncGeminiBackend(SyncBackend):
         sleep: Callable[[float], Awaitable[None]] | None = None,
     ) -> None:
         settings = settings_from(api_key, base_url, api_version, timeout, retries, allow_insecure)
-        self._take(Client(settings, BlockingTransport(http, sleep), clock))
+        self._take(Client(Wire(settings, BlockingTransport(http, sleep), clock)))
 
     @classmethod
     def _over(cls, client: Client) -> Self:

@@ -9,21 +9,16 @@ import json
 import os
 from collections.abc import AsyncGenerator
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, TypeVar
-
-from pydantic import ValidationError
+from typing import Any, TypeVar
 
 from bridge import interactions as model  # its resources are loaded when one is used
 from bridge._portal import Runner, SyncFiles
-from bridge.errors import InvalidRequest, InvalidResponse
+from bridge.errors import InvalidResponse
 from bridge.interactions import Model
-from bridge.interactions._open import reason_of
 
 from .answers import parsed
 from .calls import agent_body, bare_environment, file_path, resource_call, upload_start, upload_step
-
-if TYPE_CHECKING:
-    from .backend import Client
+from .sending import Wire
 
 __all__ = ["GeminiAgents", "GeminiEnvironments", "GeminiFiles", "SyncGeminiFiles"]
 
@@ -33,8 +28,8 @@ CHUNK = 8 * 1024 * 1024  # bytes of a file sent in one request, as the official 
 
 
 class _Resource:
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
 
     async def _pages(
         self, kind: type[P], collection: str, suffix: str = "", id: str | None = None, **query: Any
@@ -43,7 +38,7 @@ class _Resource:
         while True:
             ordered = {"page_size": query.get("page_size"), "page_token": token, "recursive": query.get("recursive")}
             call = resource_call("GET", collection, id, suffix, query=ordered)
-            page = parsed(kind, await self._client.send(call))
+            page = parsed(kind, await self._wire.send(call))
             yield page
             following: str | None = getattr(page, "next_page_token", None)
             if not following:
@@ -59,16 +54,13 @@ class GeminiAgents(_Resource):
     async def create(self, agent: model.Agent | None = None, /, **fields: Any) -> model.Agent:
         """Creates an agent. Raises `Conflict` where the id exists."""
         given = {name: value for name, value in fields.items() if value is not None}
-        try:
-            wanted = model.Agent.parse({**(agent.to_wire() if agent is not None else {}), **given})
-        except ValidationError as error:
-            raise InvalidRequest(f"the agent does not fit the API: {reason_of(error)}") from None
+        wanted = model.Agent.parse({**(agent.to_wire() if agent is not None else {}), **given})
         call = resource_call("POST", "agents", body=agent_body(wanted))
-        return parsed(model.Agent, await self._client.send(call))
+        return parsed(model.Agent, await self._wire.send(call))
 
     async def get(self, id: str) -> model.Agent:
         """An agent by id. Raises `NotFound`."""
-        return parsed(model.Agent, await self._client.send(resource_call("GET", "agents", id)))
+        return parsed(model.Agent, await self._wire.send(resource_call("GET", "agents", id)))
 
     async def list(self, *, page_size: int | None = None) -> AsyncGenerator[model.Agent, None]:
         """All agents, page by page."""
@@ -78,7 +70,7 @@ class GeminiAgents(_Resource):
 
     async def delete(self, id: str) -> None:
         """Deletes an agent. Raises `NotFound`."""
-        await self._client.send(resource_call("DELETE", "agents", id))
+        await self._wire.send(resource_call("DELETE", "agents", id))
 
 
 class GeminiEnvironments(_Resource):
@@ -87,12 +79,12 @@ class GeminiEnvironments(_Resource):
     async def create(self, **fields: Any) -> model.Environment:
         """A new environment from `sources` and `network`, or a copy of `from_environment`."""
         body = {name: _wire(value) for name, value in fields.items() if value is not None}
-        return parsed(model.Environment, await self._client.send(resource_call("POST", "environments", body=body)))
+        return parsed(model.Environment, await self._wire.send(resource_call("POST", "environments", body=body)))
 
     async def get(self, id: str) -> model.Environment:
         """An environment by id. Raises `NotFound`."""
         call = resource_call("GET", "environments", bare_environment(id))
-        return parsed(model.Environment, await self._client.send(call))
+        return parsed(model.Environment, await self._wire.send(call))
 
     async def list(self, *, page_size: int | None = None) -> AsyncGenerator[model.Environment, None]:
         """All environments, page by page."""
@@ -102,7 +94,7 @@ class GeminiEnvironments(_Resource):
 
     async def delete(self, id: str) -> None:
         """Deletes an environment and its files. Raises `NotFound`."""
-        await self._client.send(resource_call("DELETE", "environments", bare_environment(id)))
+        await self._wire.send(resource_call("DELETE", "environments", bare_environment(id)))
 
 
 class GeminiFiles(_Resource):
@@ -128,23 +120,23 @@ class GeminiFiles(_Resource):
         call = resource_call(
             "GET", "environments", bare_environment(environment_id), f"/files/{file_path(path)}", query={"alt": "media"}
         )
-        _, data = await self._client.exchange(call._replace(accept="*/*"))
+        _, data = await self._wire.exchange(call._replace(accept="*/*"))
         return data
 
     async def write(
         self, environment_id: str, path: str, data: bytes, *, overwrite: bool = True
     ) -> model.EnvironmentFile:
         """Writes a file. Raises `Conflict` where it exists and `overwrite` is False."""
-        settings = self._client.settings
+        settings = self._wire.settings
         start = upload_start(settings.root, settings.version, environment_id, path, len(data), overwrite=overwrite)
-        headers, body = await self._client.exchange(start)
+        headers, body = await self._wire.exchange(start)
         url = headers.get("x-goog-upload-url")
         if not url:
             raise InvalidResponse("the service did not say where to upload to (no x-goog-upload-url in its answer)")
         for offset in range(0, len(data) or 1, CHUNK):
             last = offset + CHUNK >= len(data)
             step = upload_step(settings.root, url, data[offset : offset + CHUNK], offset, last=last)
-            headers, body = await self._client.exchange(step)
+            headers, body = await self._wire.exchange(step)
             status = headers.get("x-goog-upload-status")
             if status != ("final" if last else "active"):
                 raise InvalidResponse(
@@ -155,7 +147,7 @@ class GeminiFiles(_Resource):
     async def download(self, environment_id: str, path: str, to: str | os.PathLike[str]) -> Path:
         """Reads a file into the folder `to`, which is made where it is missing, under its own name. Returns where it is."""
         name = PurePosixPath(path).name
-        call = self._client.transport.call
+        call = self._wire.transport.call
         target = await call(_target, Path(to), name)
         await call(_write, target, await self.read(environment_id, path))
         return target
@@ -166,7 +158,7 @@ class GeminiFiles(_Resource):
         Names come from the service: one that would lead out of the folder is refused with `InvalidResponse`, before anything is
         written.
         """
-        call = self._client.transport.call
+        call = self._wire.transport.call
         targets: dict[str, Path] = {}
         async for file in self.list(environment_id, recursive=True):
             if file.type != "directory" and file.path:

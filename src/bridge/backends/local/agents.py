@@ -10,9 +10,6 @@ import re
 from collections.abc import AsyncIterator
 from typing import Any
 
-from pydantic import ValidationError
-
-from bridge.errors import InvalidRequest
 from bridge.interactions import (
     Agent,
     CreateAgentInteraction,
@@ -20,7 +17,6 @@ from bridge.interactions import (
     TextFormat,
     UserInput,
 )
-from bridge.interactions._open import reason_of
 from bridge.interactions.interaction import input_steps
 
 from .checks import check_parts, refused
@@ -45,10 +41,7 @@ class AgentRegistry:
         given = {name: value for name, value in fields.items() if value is not None}
         if agent is not None:
             given = {**agent.to_wire(), **given}
-        try:
-            agent = Agent.parse(given)
-        except ValidationError as error:
-            raise InvalidRequest(f"the agent does not fit the API: {reason_of(error)}", "agent") from None
+        agent = Agent.parse(given)
         for name in agent.model_extra or ():
             raise refused(f"Unknown parameter: {name!r}.", code="parameter_unknown")
         for name in ("id", "base_agent", "system_instruction", "description"):  # the model keeps what does not fit

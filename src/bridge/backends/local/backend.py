@@ -5,9 +5,6 @@ It gives an `Engine` the protocol of `bridge.backend`, and nothing else.
 
 from __future__ import annotations
 
-import hashlib
-import os
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
@@ -38,8 +35,7 @@ class LocalBackend:
         if engine is not None and (data is not None or settings):
             raise InvalidRequest("LocalBackend takes an engine or the settings of one, not both", "engine")
         self.engine = engine or Engine(data, **settings)
-        place = str(uuid.uuid4()) if data is None else os.path.normpath(data)
-        self.identity = hashlib.sha256(f"local\n{place}".encode()).hexdigest()[:16]
+        self.identity = self.engine.identity
         self.agents = self.engine.agents
         self.environments = self.engine.environments
         self.files = self.engine.files

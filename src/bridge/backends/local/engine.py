@@ -11,9 +11,11 @@ import asyncio
 import hashlib
 import json
 import logging
+import os
 import shutil
 import tempfile
 import time
+import uuid
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -31,6 +33,7 @@ from bridge.interactions import (
     GenerationConfig,
     Interaction,
     Step,
+    meaning_of,
     pending_calls,
 )
 from bridge.interactions.interaction import input_steps
@@ -89,6 +92,7 @@ class Engine:
         run_timeout: seconds a program may run.
         clock: seconds since 1970.
 
+    `identity` names the place of its data, the same for every service on that folder.
     Made without any work: the first call opens the data folder. Raises `NotConfigured` then, where it cannot be used or the
     extra `local` is missing.
     """
@@ -118,6 +122,9 @@ class Engine:
         self._run_timeout = run_timeout
         self._clock = clock
         self._store = Store(data, clock)
+        # By its text alone: to look at the disk is no work for a constructor.
+        place = str(uuid.uuid4()) if data is None else os.path.normpath(data)
+        self.identity = hashlib.sha256(f"local\n{place}".encode()).hexdigest()[:16]
         self._runs: dict[str, Run] = {}  # those that go on and are stored, by id
         self._tasks: set[Run] = set()  # all that go on
         self._hidden: dict[str, int] = {}
@@ -414,6 +421,8 @@ class Engine:
         try:
             async for item in answer:
                 if isinstance(item, Ending):
+                    if not meaning_of(item.status).ends_wait:
+                        raise ValueError(f"no turn ends with the status {item.status!r}")
                     return item
                 step, status = meter.take(item)
                 run.record.usage = meter.usage()

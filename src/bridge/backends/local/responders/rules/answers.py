@@ -163,7 +163,8 @@ def _schema(situation: Situation) -> Any:
 
 def _json(schema: Any, text: str) -> ModelOutput:
     subject = Evidence(text).subject or "nothing"
-    named = _NAMED_KEY.findall(text[:_KEYS_WITHIN]) if _NAMES_KEYS.search(text[:_KEYS_WITHIN]) else []
+    searched = text[:_KEYS_WITHIN]
+    named = list(dict.fromkeys(_NAMED_KEY.findall(searched))) if _NAMES_KEYS.search(searched) else []
     if schema is True and named:
         schema = {"type": "object", "properties": {key: {"type": "string"} for key in named}, "required": named}
     if schema is True:

@@ -15,8 +15,10 @@ from typing import Any
 
 from bridge.interactions import FunctionCall, FunctionTool
 
-from .filling import fill
+from .filling import converted, fill
 from .filling.evidence import Evidence
+from .filling.schemas import is_valid, kind_of, tidy
+from .recall import I_SAID
 from .situation import Plan, Situation, call_key
 from .words import content_words, is_request, name_words, singular, word_set, words
 
@@ -61,7 +63,7 @@ def wanted_calls(situation: Situation) -> list[Call]:
     functions = situation.functions
     calls = list(_asked(situation.prompt, functions)) if situation.parts else []
     if not calls and situation.forced and functions and not situation.results:
-        calls = [_call(functions[0], situation.prompt)]
+        calls = list(_calls(functions[0], situation.prompt))[:1]
     unique = {call_key(call.name, call.arguments): call for call in calls}
     waiting = [call for key, call in unique.items() if key not in situation.answered]
     # A call that came back with other arguments (someone changed them) answers one of the calls that were meant.
@@ -87,7 +89,7 @@ def _asked(prompt: str, functions: list[FunctionTool]) -> Iterator[Call]:
         others = [other for other, *_ in named if other.name == function.name]
         if any(call.grounded for call in calls):
             yield from calls
-        elif len(others) == 1 or not _fields(function):
+        elif len(others) == 1 or not _fields(tidy(function.parameters)):
             # The values stand before the name ("For Oslo, call get_weather"), or there are none.
             yield from _calls(function, prompt)
 
@@ -119,8 +121,11 @@ def _is_name(name: str, before: str, after: str) -> bool:
 
 
 def _meant(prompt: str, functions: list[FunctionTool]) -> list[FunctionTool]:
-    """The functions whose words a request uses, without those that another one fits better."""
-    if not is_request(prompt):
+    """The functions whose words a request uses, without those that another one fits better.
+
+    A question about the user's own words asks for no function.
+    """
+    if not is_request(prompt) or I_SAID.search(prompt):
         return []
     said = [singular(word) for word in words(prompt)]
     spoken = {*said, *(first + second for first, second in pairwise(said))}
@@ -156,58 +161,43 @@ def _fit(function: FunctionTool, spoken: set[str], asked: set[str]) -> frozenset
 
 def _calls(function: FunctionTool, text: str) -> Iterator[Call]:
     """One call, or one for each value where the text gives several for the function's only required field."""
-    fields = _fields(function)
-    whole = _call(function, text)
-    if len(fields) != 1:
-        yield whole
-        return
-    schema = function.parameters
+    schema = tidy(function.parameters or {"type": "object"})
+    whole = _call(function, schema, text)
+    fields = _fields(schema)
     seen = set()
-    for value in _values(fields[0], schema["properties"][fields[0]], whole.arguments.get(fields[0]), text):
-        one = fill(schema, text, overrides={fields[0]: value})
-        key = call_key(function.name, one.value)
-        if one.valid and key not in seen:
+    for value in _values(fields[0], schema["properties"][fields[0]], text) if len(fields) == 1 else ():
+        one = _call(function, schema, text, {fields[0]: value})
+        key = call_key(function.name, one.arguments)
+        if one.arguments.get(fields[0]) == value and key not in seen and is_valid(schema, one.arguments):
             seen.add(key)
-            yield Call(function.name, one.value, one.grounded)
+            yield one
     if not seen:
         yield whole
 
 
-def _call(function: FunctionTool, text: str) -> Call:
-    filled = fill(function.parameters or {"type": "object"}, text)
+def _call(function: FunctionTool, schema: Any, text: str, known: dict[str, Any] | None = None) -> Call:
+    filled = fill(schema, text, overrides=known)
     arguments = filled.value if isinstance(filled.value, dict) else {}
     return Call(function.name, arguments, filled.grounded)
 
 
-def _fields(function: FunctionTool) -> list[str]:
+def _fields(schema: Any) -> list[str]:
     """The fields a call cannot do without; where none is required, a single one counts."""
-    schema = function.parameters if isinstance(function.parameters, dict) else {}
-    properties = schema.get("properties")
-    names = list(properties) if isinstance(properties, dict) else []
-    required = [name for name in schema.get("required") or () if name in names]
+    names = list(schema.get("properties", ())) if isinstance(schema, dict) else []
+    required = [name for name in schema.get("required", ()) if name in names] if names else []
     return required or (names if len(names) == 1 else [])
 
 
-def _values(field_name: str, schema: Any, like: Any, text: str) -> list[Any]:
+def _values(field_name: str, schema: Any, text: str) -> list[Any]:
     """Several values for one field: named again and again, quoted, told in one breath, or several numbers. Empty for one."""
     evidence = Evidence(text)
-    if isinstance(schema, dict) and (typed := evidence.of_format(str(schema.get("format")))):
+    kind = kind_of(schema) if isinstance(schema, dict) else "string"
+    if kind == "string" and isinstance(schema, dict) and (typed := evidence.of_format(schema.get("format", ""))):
         return typed if len(typed) > 1 else []
     named = list(dict.fromkeys(value for value in evidence.named(field_name) if not isinstance(value, dict | list)))
     if len(named) == 1:
         named += evidence.following(str(named[0]))
-    if isinstance(like, int | float) and not isinstance(like, bool):
-        offers = [list(map(_number, offer)) for offer in (named, evidence.numbers)]
-    else:
-        offers = [named, evidence.quoted, evidence.enumeration]
-    offer = next(filter(None, offers), [])
-    return offer if len(offer) > 1 else []
-
-
-def _number(value: Any) -> Any:
-    """A text as the number it stands for, where it does."""
-    try:
-        number = float(str(value).replace(",", ""))
-    except ValueError:
-        return value
-    return int(number) if number.is_integer() else number
+    others = [evidence.numbers] if kind in ("integer", "number") else [evidence.quoted, evidence.enumeration]
+    offer = next(filter(None, [named, *others]), [])
+    values = [value for text in offer for value in converted(text, kind)]
+    return values if len(values) > 1 else []

@@ -16,15 +16,16 @@ from .quotes import HEADER
 from .situation import Plan, Situation, said
 from .words import asks, content_words, orders, sentences, shorten, singular, words
 
-__all__ = ["acknowledge", "answer_about_talk", "answer_from_memory", "was_told"]
+__all__ = ["I_SAID", "acknowledge", "answer_about_talk", "answer_from_memory", "was_told"]
 
 _FIRST = re.compile(r"\b(?:first|at the (?:start|beginning))\b", re.IGNORECASE)
 _LAST = re.compile(r"\b(?:last|just|before|previously|so far)\b", re.IGNORECASE)
-_I_SAID = re.compile(
+I_SAID = re.compile(
     r"\b(?:(?:did|have|had) i (?:just )?(?:say|said|tell|told|ask|asked|write|written)|i (?:just )?(?:said|told you|asked)"
     r"|my (?:first|last|previous) (?:message|question|words))\b",
     re.IGNORECASE,
 )
+"""A question about the user's own words."""
 _YOU_SAID = re.compile(
     r"\b(?:did you (?:just )?(?:say|answer|tell)|you (?:just )?(?:said|answered|told)|your (?:first|last|previous) (?:answer|reply|message))\b",
     re.IGNORECASE,
@@ -112,8 +113,8 @@ def _about_talk(situation: Situation) -> str | None:
         return "\n".join([f"You have said {len(mine)} things.", *told]) if mine else "This conversation has only begun."
     if _REPEAT.search(prompt):
         return f"I last said: {yours[-1]}" if yours else "I have not said anything yet."
-    by_user = _I_SAID.search(prompt)
-    if not by_user and not _YOU_SAID.search(prompt):
+    by_user = I_SAID.search(prompt)
+    if not asks(prompt) or not (by_user or _YOU_SAID.search(prompt)):
         return None
     texts, speaker = (mine, "You") if by_user else (yours, "I")
     if not texts:

@@ -75,7 +75,8 @@ class Situation:
     @cached_property
     def parts(self) -> list[Content]:
         """The content of the user's last words."""
-        return content_of(self.conversation[self._asked_at]) if self._asked_at >= 0 else []
+        step = self.conversation[self._asked_at] if self._asked_at >= 0 else None
+        return (step.content or []) if isinstance(step, UserInput) else []
 
     @cached_property
     def full_prompt(self) -> str:
@@ -199,13 +200,6 @@ def _listed(workspace: Path) -> tuple[str, ...]:
         if len(found) >= _MAX_FILES:
             break
     return tuple(sorted(found[:_MAX_FILES]))
-
-
-def content_of(step: Step) -> list[Content]:
-    """What a step says: the content of the user's or the model's words, of a result, of a thought's summary."""
-    if isinstance(step, UserInput | ModelOutput):
-        return step.content or []
-    return []
 
 
 def text_of(parts: Iterable[Content]) -> str:

@@ -7,6 +7,7 @@ plainest one where it does not. What a text offers is `evidence`'s business.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,15 +16,15 @@ from typing import Any, TypeAlias
 from ..words import name_words, word_set
 from .evidence import Evidence, split_list
 from .patterns import sample
-from .schemas import is_valid, kind_of, plain, rooted, variants, well_formed
+from .schemas import is_valid, kind_of, rooted, tidy, variants
 
-__all__ = ["Filled", "fill"]
+__all__ = ["Filled", "converted", "fill"]
 
 Placeholder: TypeAlias = Callable[[str], str]
 """What to write into a field of this name that the text says nothing about."""
 
 _MAX_DEPTH = 8  # of nested values; a schema that refers to itself ends here
-_MAX_VALUES = 2_000  # made for one schema: ends what would grow without bound
+_MAX_VALUES = 500  # made for one schema: ends what would grow without bound
 _MAX_ITEMS = 1_000  # made to reach minItems or minProperties
 _MAX_LENGTH = 100_000  # of a text made to reach minLength
 _FREE_TEXT = word_set(
@@ -33,6 +34,7 @@ _FREE_TEXT = word_set(
     statement string task text thought topic
     """
 )
+_LEADING = re.compile(r"^(?:for|about|on|with|of|to)\s|^\W+", re.IGNORECASE)  # stands before free text, not in it
 _FORMATS = {
     "date": "2026-01-01",
     "date-time": "2026-01-01T00:00:00Z",
@@ -75,7 +77,7 @@ def fill(
     Tries the fields the text speaks of, then all of them, then the least, and gives the first that is valid.
     """
     try:
-        return _fill(well_formed(plain(schema)), Evidence(text), placeholder, overrides or {})
+        return _fill(tidy(schema), Evidence(text), placeholder, overrides or {})
     except RecursionError:  # nested deeper than Python can follow
         return Filled({}, False, 0)
 
@@ -283,7 +285,7 @@ class _Filler:
         elif kind == "string" and wanted:
             offers += [self.evidence.quoted, self.evidence.enumeration, self._after_colon()]
         for offer in offers:
-            values = [value for text in offer for value in _converted(text, kind) if self._fits(schema, value)]
+            values = [value for text in offer for value in converted(text, kind) if self._fits(schema, value)]
             if values:
                 return [self._use(value) for value in values]
         return []
@@ -296,9 +298,9 @@ class _Filler:
     def _numbers(self, schema: Mapping[str, Any], field: str, wanted: bool) -> Iterator[int | float]:
         kind = kind_of(schema)
         for value in self.evidence.named(field):
-            yield from _converted(value, kind)
+            yield from converted(value, kind)
         if wanted:
-            yield from self._unused(value for number in self.evidence.numbers for value in _converted(number, kind))
+            yield from self._unused(value for number in self.evidence.numbers for value in converted(number, kind))
 
     def _texts(self, schema: Mapping[str, Any], field: str, wanted: bool) -> Iterator[str]:
         evidence = self.evidence
@@ -311,7 +313,7 @@ class _Filler:
         if "pattern" in schema:
             yield from self._unused(evidence.tokens())
         yield from self._unused(evidence.quoted)
-        if field.lower() in _FREE_TEXT and (remark := " ".join(evidence.text.split())):
+        if field.lower() in _FREE_TEXT and (remark := _LEADING.sub("", " ".join(evidence.text.split()))):
             yield remark[:1_000]
         else:
             yield from self._unused(evidence.names)
@@ -341,7 +343,7 @@ def _split_values(text: str) -> list[str]:
     return parts if len(parts) > 1 else [part.strip() for part in text.split(",")]
 
 
-def _converted(value: Any, kind: str) -> Iterator[Any]:
+def converted(value: Any, kind: str) -> Iterator[Any]:
     """A text as a value of a type, if it is one."""
     if kind == "string":
         yield str(value)

@@ -6,6 +6,7 @@ Pure text in, candidate values out, in time linear in the (bounded) text. Which 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from functools import cached_property
@@ -60,6 +61,16 @@ _TYPED = {
     "uuid": re.compile(r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"),
     "ipv4": re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b"),
 }
+
+
+def _finite(text: str) -> float:
+    """A number that JSON can hold. Raises `ValueError` for any other."""
+    if not math.isfinite(number := float(text)):
+        raise ValueError(text)
+    return number
+
+
+_DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_finite)
 # Words that begin a sentence or stand for the speaker, and so are no names although they are capitalised.
 _NO_NAMES = word_set(
     """
@@ -112,7 +123,7 @@ class Evidence:
 
     def _decoded(self, start: int) -> Iterator[Any]:
         try:
-            yield json.JSONDecoder().raw_decode(self.text, start)[0]
+            yield _DECODER.raw_decode(self.text, start)[0]
         except (ValueError, RecursionError):
             return
 

@@ -9,12 +9,13 @@ from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from functools import reduce
 from itertools import islice
+from operator import getitem
 from typing import Any
 
 from jsonschema import Draft202012Validator
 from referencing import Registry
 
-__all__ = ["is_valid", "kind_of", "plain", "rooted", "variants", "well_formed"]
+__all__ = ["is_valid", "kind_of", "rooted", "tidy", "variants"]
 
 _MAX_DEPTH = 8  # of references within references; a schema that is nothing but itself ends here
 _MAX_VARIANTS = 24  # of a schema with anyOf and oneOf
@@ -27,6 +28,11 @@ def is_valid(schema: Any, value: Any) -> bool:
         return bool(Draft202012Validator(schema, registry=Registry()).is_valid(value))
     except Exception:  # noqa: BLE001 - jsonschema lets whatever a malformed schema causes through
         return True
+
+
+def tidy(schema: Any) -> Any:
+    """A schema that JSON Schema knows: types in lower case, malformed parts dropped, whole numbers as integers."""
+    return _well_formed(_plain(schema))
 
 
 def variants(schema: Any, root: Any) -> list[dict[str, Any]]:
@@ -118,21 +124,21 @@ def kind_of(schema: Mapping[str, Any]) -> str:
     return "string"
 
 
-def plain(schema: Any) -> Any:
+def _plain(schema: Any) -> Any:
     """A schema with its types in lower case, which the older dialect wrote in capitals, and whole numbers as integers."""
     if isinstance(schema, list):
-        return [plain(item) for item in schema]
+        return [_plain(item) for item in schema]
     if isinstance(schema, float) and schema.is_integer():
         return int(schema)
     if not isinstance(schema, dict):
         return schema
-    cleaned = {name: value if name in _VALUES else plain(value) for name, value in schema.items()}
+    cleaned = {name: value if name in _VALUES else _plain(value) for name, value in schema.items()}
     if isinstance(cleaned.get("type"), str):
         cleaned["type"] = cleaned["type"].lower()
     return cleaned
 
 
-def well_formed(schema: Any) -> Any:
+def _well_formed(schema: Any) -> Any:
     """A schema without the keywords that are not as JSON Schema has them: after this every keyword has its type."""
     for _ in range(5):  # what is left after dropping one part may be malformed for the lack of it
         errors = Draft202012Validator(Draft202012Validator.META_SCHEMA).iter_errors(schema)
@@ -140,12 +146,6 @@ def well_formed(schema: Any) -> Any:
         if not paths:
             return schema
         schema = deepcopy(schema)
-        for *path, last in sorted(filter(None, paths), reverse=True):
-            holder = reduce(lambda part, step: part[step] if _holds(part, step) else None, path, schema)
-            if _holds(holder, last):
-                del holder[last]
+        for *path, last in sorted(filter(None, paths), reverse=True):  # from the end, so that places stay as they are
+            del reduce(getitem, path, schema)[last]
     return {}
-
-
-def _holds(part: Any, key: Any) -> bool:
-    return key in part if isinstance(part, dict) else isinstance(part, list) and key < len(part)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ __all__ = ["PATH", "Action", "act", "handle_files", "inside"]
 PATH = re.compile(r"(?<![\w./~-])(?:\.{0,2}/)?(?:[\w.-]{1,255}/){0,32}[\w-][\w.-]{0,254}\.\w{1,8}(?![\w/])")
 """A path with a file's ending, as it stands in a text."""
 
+_MAX_PATHS = 200  # looked at in a prompt
+_MAX_CONTENT = 10_000  # characters before a path that may be meant for it
 _MAX_READ = 100_000  # bytes of a file that are read into an answer
 _LIST = re.compile(r"\b(?:list|show|which|what|name)\b[^.?!\n]{0,60}\bfiles\b", re.IGNORECASE)
 _READ = re.compile(
@@ -45,6 +48,7 @@ _WITH = re.compile(
     r"[`'\"]?\s?(?:with|containing|that (?:says|contains|holds)|saying|:)\s?(?:the )?(?:contents?|text|words)?\s?:?\s?",
     re.IGNORECASE,
 )
+_AND = re.compile(r"\W*(and|then|,)\s")
 _POINTER = re.compile(r"^(?:it|this|that|these|the (?:following|code|text|block|program|content)s?)\W*$", re.IGNORECASE)
 
 
@@ -169,45 +173,41 @@ def _actions(situation: Situation) -> list[Action]:
     prompt = situation.prompt
     found: list[Action] = []
     blocks = [content for _, content in fenced_blocks(situation.full_prompt)]
-    taken = 0  # up to here the prompt is the content of what was written before
-    for match in PATH.finditer(prompt):
-        if match.start() < taken:
+    done = 0  # up to here the prompt belongs to what was found before
+    for match in islice(PATH.finditer(prompt), _MAX_PATHS):
+        if match.start() < done:
             continue
-        before = prompt[taken : match.start()]
-        written = _written(before, prompt[match.end() :], match.group(), blocks)
-        if written is not None:
+        before, after = prompt[done : match.start()], prompt[match.end() :]
+        further = bool(found) and found[-1].tool != "read_file"
+        if written := _written(before, after, match.group(), blocks, further):
             action, length = written
-            place = match.start()
-            taken = match.end() + length
+            done = match.end() + length
         elif _READ.search(before[-120:]):
-            action, place = Action("read_file", {"path": match.group()}), match.start()
+            action, done = Action("read_file", {"path": match.group()}), match.end()
         else:
             continue
-        found.append(Action(action.tool, action.arguments, place))
-    found += [
-        Action("list_files", {"path": "/workspace"}, match.start())
-        for match in [*_LIST.finditer(prompt)][:1]
-        if not any(action.place > match.start() and action.tool != "read_file" for action in found)
-    ]
+        found.append(Action(action.tool, action.arguments, match.start()))
+    listing = _LIST.search(prompt)
+    # In the text of what is written, "list the files" is no order.
+    if listing and not any(action.place > listing.start() and action.tool != "read_file" for action in found):
+        found.append(Action("list_files", {"path": "/workspace"}, listing.start()))
     return found
 
 
-def _written(before: str, after: str, path: str, blocks: list[str]) -> tuple[Action, int] | None:
-    """A write, and how many characters behind the path are its content."""
+def _written(before: str, after: str, path: str, blocks: list[str], further: bool) -> tuple[Action, int] | None:
+    """A write, and how many characters behind the path are its content. `further`: another one stands before it."""
     creates = _CREATE.search(before[-120:]) is not None
     if creates and (match := _WITH.match(after)):
         content = next(iter(sentences(after[match.end() :])), "")
         text = _content(content, blocks)
         return (Action("write_file", {"path": path, "content": text}), match.end() + len(content)) if text else None
-    to = _TO.search(before)
-    verbs = [verb for verb in _WRITE.finditer(before) if to and verb.end() <= to.start() + 1]
-    if verbs and to:
-        text = _content(before[verbs[0].end() : to.start()], blocks)
-        tool = "append_file" if verbs[0][1].lower() in ("append", "add") else "write_file"
+    if to := _TO.search(before[-_MAX_CONTENT:]):
+        said = before[-_MAX_CONTENT:][: to.start()]
+        verb = _WRITE.search(f"{said} ") or (_AND.match(said) if further else None)
+        text = _content(said[verb.end() :], blocks) if verb else ""
+        tool = "append_file" if verb and verb[1].lower() in ("append", "add") else "write_file"
         return (Action(tool, {"path": path, "content": text}), 0) if text else None
-    if creates and blocks:
-        return Action("write_file", {"path": path, "content": blocks[0]}), 0
-    return None
+    return (Action("write_file", {"path": path, "content": blocks[0]}), 0) if creates and blocks else None
 
 
 def _content(text: str, blocks: list[str]) -> str:
