@@ -10,8 +10,8 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
 import httpx2
@@ -35,8 +35,8 @@ class Row:
     detail: str
 
 
-@asynccontextmanager
-async def server(deltas: int) -> AsyncIterator[str]:
+@contextmanager
+def server(deltas: int) -> Iterator[str]:
     """The canned server in a process of its own; gives its base URL."""
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.server", str(deltas)], stdout=subprocess.PIPE, text=True
@@ -80,9 +80,9 @@ def _sdk(url: str) -> genai.Client:
     return genai.Client(api_key="benchmark", vertexai=False, http_options=options)
 
 
-async def creates(count: int) -> list[Row]:
+async def creates(url: str, count: int) -> list[Row]:
     """CPU per create: ours, a bare POST, and the official SDK."""
-    async with server(1) as url, httpx2.AsyncClient() as raw, GeminiBackend("benchmark", base_url=url) as ours:
+    async with httpx2.AsyncClient() as raw, GeminiBackend("benchmark", base_url=url) as ours:
         sdk = _sdk(url)
         path = f"{url}/v1/interactions"
 
@@ -106,10 +106,10 @@ async def creates(count: int) -> list[Row]:
     ]
 
 
-async def streams(count: int, deltas: int = 2_000) -> list[Row]:
+async def streams(url: str, deltas: int, count: int) -> list[Row]:
     """CPU per streamed event, and how 200 streams at once fare against one."""
     rows: list[Row] = []
-    async with server(deltas) as url, httpx2.AsyncClient() as raw, GeminiBackend("benchmark", base_url=url) as ours:
+    async with httpx2.AsyncClient() as raw, GeminiBackend("benchmark", base_url=url) as ours:
         sdk = _sdk(url)
         path = f"{url}/v1/interactions"
 
@@ -219,9 +219,13 @@ def imports(count: int) -> list[Row]:
     ]
 
 
-async def measure(count: int) -> list[Row]:
+def measure(count: int, deltas: int = 2_000) -> list[Row]:
     """All rows of the table."""
-    return [*await creates(count), *await streams(count), *imports(max(5, count))]
+    with server(1) as url:
+        rows = asyncio.run(creates(url, count))
+    with server(deltas) as url:
+        rows += asyncio.run(streams(url, deltas, count))
+    return [*rows, *imports(max(5, count))]
 
 
 def main() -> None:
@@ -231,7 +235,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")  # the official SDK warns of its own experiments
-    rows = asyncio.run(measure(arguments.rounds))
+    rows = measure(arguments.rounds)
     if arguments.json:
         print(json.dumps([asdict(row) for row in rows], ensure_ascii=False, indent=2))
         return

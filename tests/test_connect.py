@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import bridge.connect as connecting
-from bridge._portal import InlineRunner, SyncBackend, run_inline
+from bridge._portal import InlineRunner, PortalRunner, SyncBackend, run_inline
 from bridge.backend import Backend, Capabilities
 from bridge.backends.gemini import GeminiBackend, SyncGeminiBackend
 from bridge.connect import connect, sync_backend
@@ -239,6 +239,23 @@ def test_leaving_a_stream_early_closes_it_there() -> None:
         break
     stream.close()  # type: ignore[attr-defined]
     assert backend.closed == ["stream"]
+
+
+@pytest.mark.covers("connect:sync:early-close")
+def test_an_iterator_that_cannot_be_closed_need_not_be() -> None:
+    """Any async iterator will do."""
+
+    class Endless:
+        def __aiter__(self) -> Endless:
+            return self
+
+        async def __anext__(self) -> int:
+            await asyncio.sleep(0)
+            return 7
+
+    for item in PortalRunner().iterate(Endless()):
+        assert item == 7
+        break
 
 
 @pytest.mark.covers("connect:sync:threads")

@@ -15,7 +15,9 @@ pytestmark = [pytest.mark.covers("repo:readme"), pytest.mark.wheel]
 
 
 def _blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return re.findall(
+        rf"^```{language}\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
 
 
 def test_the_graph_in_fifteen_lines_answers_from_the_server(tmp_path: Path) -> None:

@@ -20,7 +20,17 @@ pytestmark = pytest.mark.covers("repo:wheel")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the wheel and the source distribution."""
     folder = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, "-m", "uv", "--quiet", "build", "--no-build-isolation", "--out-dir", str(folder), str(ROOT)]
+    command = [
+        sys.executable,
+        "-m",
+        "uv",
+        "--quiet",
+        "build",
+        "--no-build-isolation",
+        "--out-dir",
+        str(folder),
+        str(ROOT),
+    ]
     subprocess.run([*command, "--python", sys.executable], check=True, timeout=300)
     return folder
 
@@ -33,7 +43,9 @@ def python(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run([*uv, "venv", "--python", sys.executable, str(folder)], check=True, timeout=120)
     python = folder / "bin" / "python"
     install = [*uv, "pip", "install", "--python", str(python)]
-    subprocess.run([*install, "--require-hashes", "-r", str(ROOT / "requirements" / "test.txt")], check=True, timeout=600)
+    subprocess.run(
+        [*install, "--require-hashes", "-r", str(ROOT / "requirements" / "test.txt")], check=True, timeout=600
+    )
     (wheel,) = built.glob("*.whl")
     subprocess.run([*install, "--no-deps", str(wheel)], check=True, timeout=120)
     return python
@@ -61,7 +73,17 @@ def test_the_source_distribution_holds_what_building_and_testing_need(built: Pat
 def test_a_wheel_can_be_built_from_the_source_distribution(built: Path, tmp_path: Path) -> None:
     """As `pip install` of the source distribution does."""
     (sdist,) = built.glob("*.tar.gz")
-    command = [sys.executable, "-m", "uv", "--quiet", "build", "--wheel", "--no-build-isolation", "--out-dir", str(tmp_path)]
+    command = [
+        sys.executable,
+        "-m",
+        "uv",
+        "--quiet",
+        "build",
+        "--wheel",
+        "--no-build-isolation",
+        "--out-dir",
+        str(tmp_path),
+    ]
     subprocess.run([*command, "--python", sys.executable, str(sdist)], check=True, timeout=300)
     assert list(tmp_path.glob("*.whl"))
 

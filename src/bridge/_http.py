@@ -9,6 +9,7 @@ the backends. Two transports, one for event loops and one for plain threads, sha
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing, closing, suppress
 from functools import cache
@@ -210,7 +211,7 @@ class BlockingTransport:
             client.close()
 
 
-class _Reply:
+class _Reply(ABC):
     """What both replies share. `response` is the library's."""
 
     def __init__(self, response: Any) -> None:
@@ -232,11 +233,11 @@ class _Reply:
         if failure is not None:
             raise failure
 
-    async def _read(self) -> bytes:
-        raise NotImplementedError
+    @abstractmethod
+    async def _read(self) -> bytes: ...
 
-    def _chunks(self) -> AsyncGenerator[bytes, None]:
-        raise NotImplementedError
+    @abstractmethod
+    def _chunks(self) -> AsyncGenerator[bytes, None]: ...
 
 
 class _AsyncReply(_Reply):
@@ -304,7 +305,4 @@ def _tls_context() -> ssl.SSLContext:
 def _current_loop() -> object:
     import asyncio
 
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:  # trio
-        return None
+    return asyncio.get_running_loop()

@@ -74,7 +74,7 @@ class Agents(Protocol):
 class Environments(Protocol):
     """Sandboxes that outlive a turn."""
 
-    async def create(self, **fields: Any) -> Environment:
+    async def create(self, /, **fields: Any) -> Environment:
         """A new environment from `sources` and `network`, or a copy of `from_environment`."""
         ...
 

@@ -552,3 +552,25 @@ async def test_many_streams_at_a_time_each_get_their_own(serve: Serve) -> None:
     assert sorted(await asyncio.gather(*(one() for _ in range(50)))) == sorted(
         f"answer number {n} of many" for n in range(50)
     )
+
+
+@pytest.mark.covers("http:origin")
+@pytest.mark.parametrize(
+    ("origin", "key", "status"),
+    [
+        ("http://localhost:3000", None, 200),
+        ("http://127.0.0.1:8888", None, 200),
+        ("https://example.com", None, 403),
+        ("null", None, 403),
+        ("http://[", None, 403),
+        ("https://example.com", "the-key", 200),
+    ],
+)
+async def test_without_a_key_pages_of_other_sites_are_kept_out(
+    serve: Callable[..., Any], origin: str, key: str | None, status: int
+) -> None:
+    """A browser would let any site reach a loopback port; with a key the key decides."""
+    served = await serve([text("a")], api_key=key)
+    headers = {"origin": origin, **({"x-goog-api-key": key} if key else {})}
+    answered, _ = await served.call("POST", "interactions", json={"model": "m", "input": "x"}, headers=headers)
+    assert answered == status

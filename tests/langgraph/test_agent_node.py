@@ -17,6 +17,7 @@ from langgraph.graph.state import CompiledStateGraph
 from bridge.backend import Capabilities
 from bridge.backends.local import LocalBackend, ScriptedResponder
 from bridge.errors import (
+    BadRequest,
     ConnectionFailed,
     DeadlineExceeded,
     InteractionFailed,
@@ -282,6 +283,58 @@ async def test_a_cancel_that_gets_no_answer_is_given_up_and_logged(
         assert any("may still run" in record.message for record in caplog.records)
         backend.let.set()
         await asyncio.gather(*module._stopping, return_exceptions=True)
+
+
+class Ending(LocalBackend):
+    """A backend whose turns end by themselves just before they can be cancelled, and that takes a while to say so."""
+
+    reads = 0
+
+    async def cancel(self, id: str) -> Interaction:
+        await super().cancel(id)
+        raise BadRequest("it has ended", status=400)
+
+    async def get(self, id: str, *, include_input: bool = False) -> Interaction:
+        interaction = await super().get(id, include_input=include_input)
+        self.reads += 1
+        return interaction.replace(status="in_progress") if self.reads < 3 else interaction
+
+
+@pytest.mark.covers("langgraph:agent-node:abandoned")
+async def test_that_it_stopped_is_verified() -> None:
+    """A cancel that comes too late is none, and what is said to be stopped is asked for until it is."""
+    slow = Slow()
+    async with Ending(responder=slow) as backend:
+
+        async def sleep(_: float) -> None:
+            await asyncio.sleep(0)
+
+        run = asyncio.create_task(graph_of(managed_agent_node(AGENT, backend=backend, sleep=sleep)).ainvoke(asked()))
+        await slow.began.wait()
+        run.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await run
+        assert backend.reads == 3
+
+
+@pytest.mark.covers("langgraph:agent-node:errors")
+async def test_an_error_at_the_start_and_a_timeout_of_somebody_else_pass_as_they_are() -> None:
+    """Neither is a deadline of ours, and there is no interaction to name."""
+
+    class Failing(LocalBackend):
+        error: Exception = BadRequest("no", status=400)
+
+        async def create(self, request: Any = None, /, **fields: Any) -> Interaction:
+            raise self.error
+
+    async with Failing() as backend:
+        graph = graph_of(managed_agent_node(AGENT, backend=backend))
+        with pytest.raises(BadRequest) as refusal:
+            await graph.ainvoke(asked())
+        assert not any("waited for interaction" in note for note in getattr(refusal.value, "__notes__", ()))
+        backend.error = TimeoutError("theirs")
+        with pytest.raises(TimeoutError, match="theirs"):
+            await graph.ainvoke(asked())
 
 
 @pytest.mark.covers("langgraph:agent-node:deadline")

@@ -471,3 +471,36 @@ def test_a_step_that_says_something_else_now_is_told_after_what_was_shown() -> N
     begun = step(0, call, {"type": "arguments_delta", "arguments": '{"z":'})[:-1]
     message = merged([created(), *begun, *again(0, {**call, "arguments": {"a": 1}}), completed("requires_action")])
     assert (message.tool_calls, len(message.invalid_tool_calls)) == ([], 1)
+
+
+@pytest.mark.covers("langgraph:chat:portable")
+def test_citations_count_characters_and_keep_what_they_know() -> None:
+    """The API counts bytes; places and files are citations too, what is none is kept as it came."""
+    rows = [
+        {"type": "place_citation", "name": "Ås", "place_id": "p", "start_index": 4, "end_index": 99},
+        {"type": "file_citation", "document_uri": "u", "file_name": "n", "page_number": 2},
+        "odd",
+    ]
+    blocks = blocks_of([{"type": "model_output", "content": [{"type": "text", "text": "Å = Ås", "annotations": rows}]}])
+    assert blocks[0]["annotations"] == [
+        {
+            "type": "citation",
+            "title": "Ås",
+            "start_index": 3,
+            "end_index": 6,
+            "cited_text": " Ås",
+            "extras": {"place_id": "p"},
+        },
+        {"type": "citation", "url": "u", "title": "n", "extras": {"page_number": 2}},
+        {"type": "non_standard_annotation", "value": {"raw": "odd"}},
+    ]
+
+
+@pytest.mark.covers("langgraph:chat:portable")
+def test_content_of_a_kind_not_known_yet_is_a_block_and_no_part_of_the_portable_content() -> None:
+    """It is in the steps and shows in the blocks."""
+    part = {"type": "smell", "data": "AAAA"}
+    events = [created(), *step(0, {"type": "model_output", "content": [part, "odd"]}), *say(1, "Hm."), completed()]
+    assert merged(events).content == "Hm."
+    assert merged(events).content_blocks[0] == {"type": "non_standard", "value": part}
+    assert merged(events, blocks=True).content[0] == {"type": "non_standard", "value": part}

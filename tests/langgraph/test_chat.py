@@ -186,6 +186,27 @@ def test_a_parent_that_is_gone_is_replaced_without_an_event_loop_too(
         )
 
 
+@pytest.mark.covers("langgraph:replay:gone")
+async def test_a_second_404_is_raised(service: Service, streaming: bool) -> None:
+    """It was not about the parent: one replay, never another."""
+    first = await service.chat().ainvoke("hi")
+    model = service.chat(environment="no-such-environment")
+    with pytest.raises(NotFound):
+        await ask(model, [HumanMessage("hi"), first, HumanMessage("again")], streaming)
+    assert ["previous_interaction_id" in request for request in service.sent] == [False, True, False]
+
+
+@pytest.mark.covers("langgraph:replay:gone")
+def test_a_second_404_is_raised_without_an_event_loop_too(service_in_thread: Service, streaming: bool) -> None:
+    """As with one."""
+    first = service_in_thread.chat().invoke("hi")
+    model = service_in_thread.chat(environment="no-such-environment")
+    messages = [HumanMessage("hi"), first, HumanMessage("again")]
+    with pytest.raises(NotFound):
+        list(model.stream(messages)) if streaming else model.invoke(messages)
+    assert len(service_in_thread.sent) == 3
+
+
 @pytest.mark.covers("langgraph:chat:explicit-parent")
 async def test_a_call_may_name_its_parent(service: Service) -> None:
     """Then what follows that answer is sent, or, where it is not among the messages, all of them."""
@@ -558,3 +579,14 @@ def test_one_model_serves_several_loops_and_threads(how: str, tmp_path: Path) ->
         assert "Dan" in "".join(str(chunk.content) for chunk in model.stream("My name is Dan."))
         asyncio.run(service.backend.aclose())
         asyncio.run(service.local.aclose())
+
+
+@pytest.mark.covers("langgraph:surface")
+def test_each_public_name_resolves() -> None:
+    """And an unknown one is an AttributeError."""
+    import bridge.langgraph as room
+
+    assert {getattr(room, name).__name__ for name in room.__all__} == set(room.__all__)
+    assert set(room.__all__) <= set(dir(room))
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = room.nothing

@@ -8,7 +8,8 @@ from __future__ import annotations
 import hmac
 import logging
 from collections.abc import Awaitable, Callable
-from urllib.parse import quote
+from ipaddress import ip_address
+from urllib.parse import quote, urlsplit
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -57,16 +58,23 @@ def create_app(
 
 
 class _Door:
-    """Checks the key before anything else is looked at."""
+    """Checks the key before anything else is looked at; where there is none, keeps pages of other sites out."""
 
     def __init__(self, app: ASGIApp, key: str | None) -> None:
         self._app = app
         self._key = None if key is None else key.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and self._key is not None and not self._admitted(Request(scope)):
-            await error_response(401, "authentication", "The API key is missing or not valid.")(scope, receive, send)
-            return
+        if scope["type"] == "http":
+            request = Request(scope)
+            if self._key is not None and not self._admitted(request):
+                refusal = error_response(401, "authentication", "The API key is missing or not valid.")
+                await refusal(scope, receive, send)
+                return
+            if self._key is None and not _is_local(request.headers.get("origin")):
+                message = "Without a key, requests from pages of other sites are refused: serve with a key."
+                await error_response(403, "permission_denied", message)(scope, receive, send)
+                return
         await self._app(scope, receive, send)
 
     def _admitted(self, request: Request) -> bool:
@@ -79,6 +87,17 @@ class _Door:
         # Every candidate is compared, each in constant time.
         matches = [hmac.compare_digest(key.encode("utf-8", "replace"), self._key or b"") for key in given if key]
         return any(matches)
+
+
+def _is_local(origin: str | None) -> bool:
+    """Whether a request comes from no page, or from one of this machine: any site a browser shows could reach a loopback port."""
+    if origin is None:
+        return True
+    try:
+        host = urlsplit(origin).hostname or ""
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class _Api:

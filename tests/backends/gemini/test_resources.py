@@ -118,14 +118,24 @@ async def test_a_large_file_goes_in_pieces(server: Server, client: Client, monke
     assert [step.headers["x-goog-upload-command"] for step in steps] == ["upload", "upload", "upload, finalize"]
 
 
+@pytest.mark.covers("gemini:files")
+@pytest.mark.parametrize("body", [b"", b"thanks", b"5", b'{"files": []}', b'{"file": 5}'])
+async def test_an_upload_that_was_taken_is_one_whatever_else_is_said(
+    server: Server, client: Client, body: bytes
+) -> None:
+    """The status says so; the rest is news at best."""
+    server.will(answer({}, x_goog_upload_url="/up"), Reply(body, 200, {"x-goog-upload-status": "final"}))
+    assert (await client("files.write", "e1", "a", b"ab")).name is None
+
+
 @pytest.mark.covers("gemini:files:refused")
 async def test_an_upload_that_is_not_taken_is_told(server: Server, client: Client) -> None:
     """No address, or a status that is none."""
     server.will(answer({}))
     with pytest.raises(InvalidResponse, match="where to upload"):
         await client("files.write", "e1", "a", b"")
-    for status in ({}, {"x_goog_upload_status": "active"}):
-        server.will(answer({}, x_goog_upload_url="/up"), answer({}, **status))
+    for reply in (answer({}), answer({}, x_goog_upload_status="active")):
+        server.will(answer({}, x_goog_upload_url="/up"), reply)
         with pytest.raises(InvalidResponse, match="not taken"):
             await client("files.write", "e1", "a", b"ab")
 

@@ -266,3 +266,20 @@ async def test_an_answer_that_is_none_is_not_tried_again(server: Server, client:
     with pytest.raises(BadRequest):
         await client("get", "v1_a")
     assert len(server.requests) == 2
+
+
+@pytest.mark.covers("gemini:retries:deadline")
+async def test_no_timeout_is_no_bound(server: Server, clock: Clock, connected: Callable[..., Client]) -> None:
+    """Attempts still are."""
+    client = connected("httpx2", timeout=None)
+    server.will(refusal(429, retry_after="100000"), DONE)
+    await client("get", "v1_a")
+    assert clock.slept == [100_000]
+
+
+@pytest.mark.covers("gemini:retries:waits")
+async def test_without_a_clock_of_the_caller_time_is_real(server: Server) -> None:
+    """The wait asked for here is a thousandth of a second."""
+    server.will(refusal(429, retry_after_ms="1"), DONE)
+    async with GeminiBackend("KEY", server.url) as backend:
+        assert (await backend.get("v1_a")).id == "v1_a"

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.backends.gemini.sse import Decoder
-from bridge.interactions import Event, StepDelta, Unknown
+from bridge.interactions import Event, StepDelta, TextDelta, Unknown
 from tests.backends.gemini.wire import SAMPLES, sample
 
 pytestmark = pytest.mark.covers("gemini:sse")
@@ -31,7 +31,9 @@ def delta(text: str, index: int = 0) -> dict[str, Any]:
 
 
 def text_of(events: list[Event]) -> str:
-    return "".join(event.delta.text for event in events if isinstance(event, StepDelta))
+    return "".join(
+        event.delta.text for event in events if isinstance(event, StepDelta) and isinstance(event.delta, TextDelta)
+    )
 
 
 def cut(body: bytes, places: list[int]) -> list[bytes]:
@@ -95,9 +97,9 @@ def test_nothing_after_done_counts() -> None:
 
 def test_what_is_not_json_is_kept_as_it_came() -> None:
     """An event whose data cannot be read is passed on, not dropped and not raised."""
-    events, _ = decoded(b'data: {"index": \n\ndata: 5\n\ndata:  {"a": 1} \n\n')
-    assert [type(event) for event in events] == [Unknown] * 3
-    assert [event.to_wire() for event in events] == ['{"index": ', 5, {"a": 1}]
+    events, _ = decoded(b'data: {"index": \n\ndata: 5\n\ndata:  {"a": 1} \n\ndata: {} \n\n')
+    assert [type(event) for event in events] == [Unknown] * 4
+    assert [event.to_wire() for event in events] == ['{"index": ', 5, {"a": 1}, {}]
 
 
 def test_bytes_that_are_no_utf8_are_replaced() -> None:

@@ -13,11 +13,13 @@ from bridge.backends.gemini import GeminiBackend
 from bridge.backends.gemini.progress import Progress
 from bridge.errors import DeadlineExceeded, InvalidRequest, NotFound, OutcomeUnknown, RateLimited
 from bridge.interactions import (
+    ArgumentsDelta,
     Event,
     Interaction,
     InteractionCompleted,
     StepDelta,
     StepStart,
+    TextDelta,
     assemble,
     parse_event,
 )
@@ -119,7 +121,7 @@ async def test_text_that_is_fetched_after_a_cut_is_given_once(server: Server, co
         seen = await client.stream(model="m", input="x")
         starts = [s.step for s in seen if isinstance(s, StepStart) and s.index == 1]
         text = "".join(c.text for s in starts for c in getattr(s, "content", None) or [])
-        text += "".join(e.delta.text for e in seen if isinstance(e, StepDelta) and e.delta.type == "text")
+        text += "".join(e.delta.text for e in seen if isinstance(e, StepDelta) and isinstance(e.delta, TextDelta))
         assert text == "Hello there, how are you?", cut
 
 
@@ -173,10 +175,8 @@ async def test_a_whole_stream_is_one_request(server: Server, client: Client) -> 
     server.will(events(body, piece=37))
     seen = await client.stream(model="m", input="x")
     assert [event.to_wire() for event in seen] == values_of(body)
-    assert [event.delta.text for event in seen if isinstance(event, StepDelta) and event.index == 1] == [
-        "Hello there,",
-        " how are you?",
-    ]
+    deltas = [event.delta for event in seen if isinstance(event, StepDelta)]
+    assert [delta.text for delta in deltas if isinstance(delta, TextDelta)] == ["Hello there,", " how are you?"]
     assert server.calls == ["POST /v1/interactions"]
     assert server.requests[0].json["stream"] is True
 
@@ -288,6 +288,14 @@ async def test_where_resuming_brings_nothing_the_result_is_asked_for(
 
 
 @pytest.mark.covers("gemini:streams:fallback")
+async def test_an_id_may_be_told_by_any_event(server: Server, client: Client) -> None:
+    """A status update names it as well."""
+    update = {"event_type": "interaction.status_update", "interaction_id": "v1_a", "status": "in_progress"}
+    server.will(events(stream_of([update, update], done=False)), answer(ended(steps=output("Hello"))))
+    assert assemble(await client.stream(model="m", input="x")).output_text == "Hello"
+
+
+@pytest.mark.covers("gemini:streams:fallback")
 async def test_a_run_that_goes_on_is_waited_for(server: Server, clock: Clock, client: Client) -> None:
     """With growing waits, until its status ends the wait."""
     polls = iter(["in_progress", "queued", "in_progress", "new_status", "in_progress", "in_progress"] * 2)
@@ -382,6 +390,14 @@ async def test_a_run_that_is_gone_has_an_unknown_outcome_with_what_came(
         ([START, text("a"), {"event_type": "step.stop", "index": 0}, {**START, "index": 1}], output("a")),
         ([START], [{"type": "from_the_future", "deep": [1]}]),
         (
+            [START, {"event_type": "step.delta", "index": 0, "delta": {"type": "image", "data": "aGk="}}],
+            output("Hello"),
+        ),
+        (
+            [{**START, "step": {"type": "user_input", "content": []}}],
+            [{"type": "user_input", "content": []}, *output("Hello")],
+        ),
+        (
             [
                 {**START, "step": {"type": "function_call", "id": "f", "name": "n", "arguments": {}}},
                 {"event_type": "step.delta", "index": 0, "delta": {"type": "arguments_delta", "arguments": '{"city":'}},
@@ -419,7 +435,7 @@ async def test_pieces_of_arguments_are_given_once(server: Server, backend: Gemin
     cut = body.index(b'Lisbon\\"}') - 10
     server.handler = service(body, cut)
     seen = [event async for event in backend.stream(model="m", input="x")]
-    pieces = [e.delta.arguments for e in seen if isinstance(e, StepDelta) and e.delta.type == "arguments_delta"]
+    pieces = [e.delta.arguments or "" for e in seen if isinstance(e, StepDelta) and isinstance(e.delta, ArgumentsDelta)]
     assert json.loads("".join(pieces)) == {"city": "Lisbon"}
 
 

@@ -64,7 +64,9 @@ async def test_every_number_is_grouped_by_every_text(sandbox: MontySandbox, tmp_
         ("(all)", "(all)", "unit_price"): ["4", "13.75", "3.44", "0.25", "10.00"],
     }
     report = (tmp_path / "report.md").read_text()
-    assert "4 rows, 4 columns." in report and "## By region" in report and "| North | 2 | 7.00 |" in report
+    assert "4 rows, 4 columns." in report
+    assert "## By region" in report
+    assert "| North | 2 | 7.00 |" in report
     assert all((tmp_path / name).exists() for name in FILES)
 
 
@@ -213,7 +215,8 @@ async def test_a_wide_result_prints_what_was_asked_and_names_what_is_left_out(
     head = [f"text{n}" for n in range(8)] + [f"n{n}" for n in range(5)]
     rows = "".join(",".join([f"v{r}"] * 8 + ["1"] * 5) + "\n" for r in range(150))
     found = await _analyse(sandbox, tmp_path, ",".join(head) + "\n" + rows, "total n0 by text7")
-    assert "text7" in found["groups"] and "text6" in found["omitted"]
+    assert "text7" in found["groups"]
+    assert "text6" in found["omitted"]
     assert ("text6", "v149", "n4") in _summary(tmp_path)
     assert "too many for this answer: they are in summary.csv" in answer(found, "total n0 by text6")
 
@@ -236,7 +239,9 @@ async def test_what_cannot_be_analysed_fails_in_words(
     if name != "missing.csv":
         (tmp_path / name).write_bytes(content)
     run = await sandbox.run(analysis_program(name), workspace=tmp_path)
-    assert run.error is not None and error in run.error and name in run.error
+    assert run.error is not None
+    assert error in run.error
+    assert name in run.error
     assert parse_result(run.stdout) is None
     assert not (tmp_path / "report.md").exists()
 

@@ -119,7 +119,6 @@ async def test_known_agents_answer_under_their_own_id(service: Service) -> None:
             {"agent": RESEARCH, "background": True, "response_format": {"type": "text", "schema": {}}},
             "structured output",
         ),
-        ({"agent": ANTIGRAVITY}, "environment='remote'"),
         ({"agent": ANTIGRAVITY, "environment": "remote", "store": False, "tools": [function("f")]}, "store=false"),
         ({"agent": ANTIGRAVITY, "environment": "remote", "tools": [{"type": "google_maps"}]}, "google_maps"),
         (
@@ -237,3 +236,10 @@ async def test_whether_antigravity_runs_in_the_background_is_a_switch(service: S
     else:
         with pytest.raises(BadRequest, match="Agent does not support using background=True"):
             await backend.create(**request)
+
+
+@pytest.mark.covers("local:agents:known")
+async def test_an_agent_without_an_environment_answers_and_leaves_no_files(service: Service) -> None:
+    """It is not given a sandbox nobody asked for."""
+    turn = await service([text("a")]).create(agent=ANTIGRAVITY, input="x")
+    assert (turn.status, turn.environment_id) == ("completed", None)

@@ -142,7 +142,7 @@ class GeminiFiles(_Resource):
                 raise InvalidResponse(
                     f"the upload of {path!r} was not taken: its status is {status!r} at byte {offset}"
                 )
-        return _uploaded(json.loads(body or b"{}"))
+        return _uploaded(body)
 
     async def download(self, environment_id: str, path: str, to: str | os.PathLike[str]) -> Path:
         """Reads a file into the folder `to`, which is made where it is missing, under its own name. Returns where it is."""
@@ -190,15 +190,16 @@ def _wire(value: Any) -> Any:
     return [_wire(item) for item in value] if isinstance(value, list) else value
 
 
-def _uploaded(value: Any) -> model.EnvironmentFile:
-    """The file in an upload's answer: in a list, under a name, or itself."""
+def _uploaded(body: bytes) -> model.EnvironmentFile:
+    """The file in an upload's answer: in a list, under a name, or itself. The upload was taken, so what it is not told stays empty."""
+    try:
+        value = json.loads(body)
+    except ValueError:
+        value = {}
     if isinstance(value, dict):
         files = value.get("files")
-        if isinstance(files, list) and files:
-            value = files[0]
-        elif isinstance(value.get("file"), dict):
-            value = value["file"]
-    return parsed(model.EnvironmentFile, value)
+        value = files[0] if isinstance(files, list) and files else value.get("file", value)
+    return model.EnvironmentFile.parse(value if isinstance(value, dict) else {})
 
 
 def _target(folder: Path, name: str) -> Path:

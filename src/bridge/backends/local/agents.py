@@ -134,10 +134,6 @@ def check_agent_call(agent: Agent, request: CreateAgentInteraction, *, switches:
             )
         if functions and request.store is False:
             raise refused(f"Agent {agent.id!r} does not support functions with store=false.")
-        if request.environment is None and agent.base_environment is None:
-            raise refused(
-                f"Agent {agent.id!r} needs an environment: pass environment='remote' for a new one, or the id of one."
-            )
 
 
 def without_secrets(wire: dict[str, Any]) -> dict[str, Any]:

@@ -45,6 +45,7 @@ _WORKSPACE = "workspace"
 _ID = re.compile(r"[0-9a-f-]{36}")
 # Only the types built into Python: those of the host would make answers differ from machine to machine.
 _TYPES = mimetypes.MimeTypes()
+_TYPES.add_type("text/markdown", ".md")  # a late addition to Python's own list
 # A file to be written: its path below the root, and its bytes.
 _Mounted = tuple[PurePosixPath, bytes]
 

@@ -24,7 +24,7 @@ from bridge.interactions import (
 
 from .responders.base import Ending, Turn
 
-__all__ = ["CONTROL_LABELS", "Controls", "Switches", "controlled"]
+__all__ = ["Controls", "Switches", "controlled"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,9 +66,6 @@ def _possible(default: Any) -> dict[str, Any]:
     if isinstance(default, bool):
         return {"true": True, "false": False}
     return {"NUMBER": 0} if isinstance(default, int) else {"mutable": "mutable", "fork": "fork"}
-
-
-CONTROL_LABELS = ("local-delay-ms", "local-status", "local-steps", "local-drop-after", "local-http")
 
 
 @dataclass(frozen=True, kw_only=True)
