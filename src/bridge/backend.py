@@ -201,7 +201,7 @@ def as_request(request: CreateInteraction | None, fields: dict[str, Any]) -> Cre
         if name in given and other in given:
             raise InvalidRequest(f"{name} does not go with {other}=...; leave it out", name)
     try:
-        return kind.parse(given)
+        return kind(**given)  # built, not parsed: a 64-bit integer is sent as a string
     except ValidationError as error:
         raise InvalidRequest(f"the request does not fit the API: {reason_of(error)}", _field_of(error)) from None
 

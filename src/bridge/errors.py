@@ -16,7 +16,7 @@
     ├── InvalidResponse       the service answered with what is not this API
     ├── OutcomeUnknown        a paid call was sent and nothing tells whether it runs
     ├── InteractionFailed     a turn ended without the answer it was asked for
-    └── DeadlineExceeded      a wait of ours ran out; what was waited for goes on
+    └── DeadlineExceeded      a wait of ours ran out; the text says what became of what was waited for
 
 No vendor or transport exception leaves the library, and no secret stands in any text.
 """
@@ -169,7 +169,7 @@ class InteractionFailed(BridgeError):
 
 
 class DeadlineExceeded(BridgeError):
-    """Raised when a wait runs out. `interaction_id` is what was waited for; it goes on, and may still be read."""
+    """Raised when a wait runs out. `interaction_id` is what was waited for; it may still be read, and may still run."""
 
     def __init__(self, message: str, interaction_id: str | None = None) -> None:
         self.interaction_id = interaction_id
