@@ -167,16 +167,24 @@ def _process_seconds(code: str) -> float:
     return time.perf_counter() - start
 
 
-# The client is built on first use; here that is asked for, because the floor has one too.
+# Both build their client where it is used, in an event loop; ours builds it on first use, so it is asked for.
 _READY = """
 import asyncio
 from bridge.backends.gemini import GeminiBackend
 from bridge.interactions.events import parse_event
 backend = GeminiBackend('k', base_url='http://127.0.0.1:9')
-asyncio.run(backend.transport._ready())
+asyncio.run(backend._wire.transport._ready())
 parse_event({'event_type': 'step.delta', 'index': 0, 'delta': {'type': 'text', 'text': 'x'}})
 """
-_READY_FLOOR = "import pydantic\nimport httpx2\nfrom pydantic import BaseModel\nhttpx2.AsyncClient()"
+_READY_FLOOR = """
+import asyncio
+import httpx2
+import pydantic
+from pydantic import BaseModel
+async def main():
+    httpx2.AsyncClient()
+asyncio.run(main())
+"""
 _CHAT = "from bridge.langgraph import ChatInteractions"
 _CHAT_FLOOR = "import langchain_core.language_models\nfrom langchain_core.language_models import BaseChatModel\nimport langgraph.graph"
 
@@ -203,7 +211,7 @@ def imports(count: int) -> list[Row]:
     return [
         Row("`import bridge` over bare Python, ms", milli["bridge"], "≤ 40", milli["bridge"] <= 40, ""),
         Row(
-            "gemini backend ready / pydantic + httpx2 + one AsyncClient",
+            "gemini backend ready / importing pydantic and httpx2, one AsyncClient",
             ready,
             "≤ 1.3",
             ready <= 1.3,

@@ -155,9 +155,9 @@ class AsyncTransport:
                 pass
 
     async def call(self, function: Callable[..., T], *arguments: Any) -> T:
-        from anyio import to_thread
+        import asyncio  # not anyio, whose import costs more than the call
 
-        return await to_thread.run_sync(function, *arguments)
+        return await asyncio.to_thread(function, *arguments)
 
     async def aclose(self) -> None:
         self._closed = True
