@@ -5,8 +5,9 @@ Importing this package is cheap; each name is loaded when it is first used.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ._lazy import lazy
 
 if TYPE_CHECKING:
     from .backend import Backend, Capabilities
@@ -25,25 +26,15 @@ __all__ = [
     "assemble",
 ]
 
-_WHERE = {
-    "Backend": "backend",
-    "BridgeError": "errors",
-    "Capabilities": "backend",
-    "GeminiBackend": "backends.gemini",
-    "Interaction": "interactions",
-    "LocalBackend": "backends.local",
-    "assemble": "interactions",
-}
-
-
-def __getattr__(name: str) -> Any:
-    where = _WHERE.get(name)
-    if where is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{where}", __name__), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "Backend": "backend",
+        "BridgeError": "errors",
+        "Capabilities": "backend",
+        "GeminiBackend": "backends.gemini",
+        "Interaction": "interactions",
+        "LocalBackend": "backends.local",
+        "assemble": "interactions",
+    },
+)

@@ -5,14 +5,14 @@ Interfaces ask a backend for what they need and refuse where it says no. Which b
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from pydantic import ValidationError
 
 from .errors import InvalidRequest, UnsupportedCapability
-from .interactions import CreateAgentInteraction, CreateInteraction, CreateModelInteraction, Model, Unknown
+from .interactions import CreateAgentInteraction, CreateInteraction, CreateModelInteraction
 from .interactions._open import reason_of
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ __all__ = [
     "Environments",
     "Files",
     "as_request",
-    "invalid_parts",
     "require",
 ]
 
@@ -208,19 +207,3 @@ def as_request(request: CreateInteraction | None, fields: dict[str, Any]) -> Cre
 
 def _field_of(error: ValidationError) -> str:
     return ".".join(str(part) for part in error.errors(include_url=False, include_input=False)[0]["loc"])
-
-
-def invalid_parts(value: Any, path: str = "") -> Iterator[tuple[str, Unknown]]:
-    """Every part of a request whose kind is known and whose fields do not fit it, with its path ("tools[0]")."""
-    if isinstance(value, Unknown):
-        if value.reason is not None:
-            yield path, value
-    elif isinstance(value, Model):
-        for name in value.model_fields_set:
-            yield from invalid_parts(getattr(value, name), f"{path}.{name}" if path else name)
-    elif isinstance(value, list | tuple):
-        for number, item in enumerate(value):
-            yield from invalid_parts(item, f"{path}[{number}]")
-    elif isinstance(value, dict):
-        for name, item in value.items():
-            yield from invalid_parts(item, f"{path}.{name}")

@@ -5,8 +5,9 @@ Each name is loaded when it is first used.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from bridge._lazy import lazy
 
 if TYPE_CHECKING:
     from .agent_node import managed_agent_node
@@ -15,21 +16,11 @@ if TYPE_CHECKING:
 
 __all__ = ["ChatInteractions", "InteractionsState", "managed_agent_node"]
 
-_WHERE = {
-    "ChatInteractions": "chat",
-    "InteractionsState": "state",
-    "managed_agent_node": "agent_node",
-}
-
-
-def __getattr__(name: str) -> Any:
-    where = _WHERE.get(name)
-    if where is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{where}", __name__), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "ChatInteractions": "chat",
+        "InteractionsState": "state",
+        "managed_agent_node": "agent_node",
+    },
+)

@@ -6,8 +6,9 @@ programs. `LocalBackend` makes it a backend. Serving it over HTTP is left to `br
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from bridge._lazy import lazy
 
 if TYPE_CHECKING:
     from .backend import LocalBackend
@@ -18,24 +19,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Engine", "LocalBackend", "MontySandbox", "RuleResponder", "ScriptedResponder", "Switches"]
 
-_WHERE = {
-    "Engine": "engine",
-    "LocalBackend": "backend",
-    "MontySandbox": "sandbox",
-    "RuleResponder": "responders.rules",
-    "ScriptedResponder": "responders.scripted",
-    "Switches": "settings",
-}
-
-
-def __getattr__(name: str) -> Any:
-    where = _WHERE.get(name)
-    if where is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{where}", __name__), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "Engine": "engine",
+        "LocalBackend": "backend",
+        "MontySandbox": "sandbox",
+        "RuleResponder": "responders.rules",
+        "ScriptedResponder": "responders.scripted",
+        "Switches": "settings",
+    },
+)
