@@ -83,10 +83,12 @@ def _make(folder: Path, *arguments: str, **environment: str) -> subprocess.Compl
     shutil.copy(ROOT / "Makefile", folder)
     shutil.copytree(ROOT / "requirements", folder / "requirements")
     shutil.copy(ROOT / "pyproject.toml", folder)
+    # A make of its own, not a part of the one that may run these tests.
+    own = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
     return subprocess.run(
         ["make", *arguments],
         cwd=folder,
-        env={**os.environ, **environment},
+        env={**own, **environment},
         capture_output=True,
         text=True,
         timeout=60,
