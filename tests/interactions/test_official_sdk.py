@@ -38,12 +38,12 @@ from bridge.interactions import (
     UrlContextTool,
     parse_event,
 )
-from bridge.interactions.config import AGENT_CONFIG
 from bridge.interactions.content import CONTENT
-from bridge.interactions.deltas import DELTA
 from bridge.interactions.events import EVENT
+from bridge.interactions.requests.config import AGENT_CONFIG
+from bridge.interactions.requests.tools import TOOL
 from bridge.interactions.steps import STEP
-from bridge.interactions.tools import TOOL
+from bridge.interactions.steps.deltas import DELTA
 from tests.interactions.samples import events_of, json_of, json_samples, streams, type_of
 from tests.interactions.strategies import TAME, Mode, of_model, of_union, texts
 
@@ -150,12 +150,12 @@ def test_every_kind_of_the_official_client_is_known(judge: Judge) -> None:
     """Of steps, deltas, events, content, annotations, tools and agent configs; the newest knows no other than we."""
     tables = {
         "event": ["events:KINDS"],
-        "step": ["steps:KINDS", "server_tools:STEP_KINDS"],
-        "delta": ["deltas:KINDS", "server_tools:DELTA_KINDS"],
+        "step": ["steps:KINDS", "steps.server_tools:STEP_KINDS"],
+        "delta": ["steps.deltas:KINDS", "steps.server_tools:DELTA_KINDS"],
         "content": ["content:KINDS"],
-        "annotation": ["annotations:KINDS"],
-        "tool": ["tools:KINDS"],
-        "agent_config": ["config:AGENT_KINDS"],
+        "annotation": ["content.annotations:KINDS"],
+        "tool": ["requests.tools:KINDS"],
+        "agent_config": ["requests.config:AGENT_KINDS"],
     }
     theirs = judge.ask("kinds")
     for union, places in tables.items():

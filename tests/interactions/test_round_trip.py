@@ -73,7 +73,8 @@ def test_recorded_webhook_delivery_comes_back_as_it_was() -> None:
 @pytest.mark.covers("model:kinds")
 def test_samples_hold_every_kind_of_step_delta_and_event() -> None:
     """What the samples prove, they prove for all kinds but those that are newer than they."""
-    from bridge.interactions import deltas, events, server_tools, steps
+    from bridge.interactions import events, steps
+    from bridge.interactions.steps import deltas, server_tools
 
     seen_events = [event for name in streams() for event in events_of(name)]
     met = {event["delta"]["type"] for event in seen_events if event["event_type"] == "step.delta"}

@@ -33,16 +33,6 @@ from .content import (
     TextContent,
     VideoContent,
 )
-from .deltas import (
-    ArgumentsDelta,
-    AudioDelta,
-    Delta,
-    FunctionResultDelta,
-    TextAnnotationDelta,
-    TextDelta,
-    ThoughtSignatureDelta,
-    ThoughtSummaryDelta,
-)
 from .events import (
     ErrorEvent,
     Event,
@@ -78,6 +68,16 @@ from .steps import (
     UserInput,
     pending_calls,
 )
+from .steps.deltas import (
+    ArgumentsDelta,
+    AudioDelta,
+    Delta,
+    FunctionResultDelta,
+    TextAnnotationDelta,
+    TextDelta,
+    ThoughtSignatureDelta,
+    ThoughtSummaryDelta,
+)
 from .usage import (
     GroundingToolCount,
     ModalityTokens,
@@ -85,7 +85,7 @@ from .usage import (
 )
 
 if TYPE_CHECKING:
-    from .annotations import (
+    from .content.annotations import (
         Annotation,
         FileCitation,
         PlaceCitation,
@@ -94,7 +94,7 @@ if TYPE_CHECKING:
         UrlCitation,
         WordInfo,
     )
-    from .config import (
+    from .requests.config import (
         AgentConfig,
         AllowlistEntry,
         AntigravityConfig,
@@ -127,7 +127,7 @@ if TYPE_CHECKING:
         VideoFormat,
         WebhookConfig,
     )
-    from .resources import (
+    from .requests.resources import (
         Agent,
         AgentList,
         CreateEnvironment,
@@ -145,7 +145,30 @@ if TYPE_CHECKING:
         WebhookDeliveryData,
         WebhookList,
     )
-    from .server_tools import (
+    from .requests.tools import (
+        AllowedTools,
+        CodeExecutionTool,
+        ComputerUseTool,
+        FileSearchTool,
+        FunctionTool,
+        GoogleMapsTool,
+        GoogleSearchTool,
+        HybridSearch,
+        McpServerTool,
+        RagResource,
+        RagRetrievalConfig,
+        RagStoreConfig,
+        Ranking,
+        RankService,
+        RetrievalFilter,
+        RetrievalTool,
+        Tool,
+        ToolSearchTool,
+        UrlContextTool,
+        VertexAiSearchConfig,
+        WebSearchConfig,
+    )
+    from .steps.server_tools import (
         CodeExecutionArguments,
         CodeExecutionCall,
         CodeExecutionCallDelta,
@@ -189,29 +212,6 @@ if TYPE_CHECKING:
         UrlContextResult,
         UrlContextResultDelta,
         UrlStatus,
-    )
-    from .tools import (
-        AllowedTools,
-        CodeExecutionTool,
-        ComputerUseTool,
-        FileSearchTool,
-        FunctionTool,
-        GoogleMapsTool,
-        GoogleSearchTool,
-        HybridSearch,
-        McpServerTool,
-        RagResource,
-        RagRetrievalConfig,
-        RagStoreConfig,
-        Ranking,
-        RankService,
-        RetrievalFilter,
-        RetrievalTool,
-        Tool,
-        ToolSearchTool,
-        UrlContextTool,
-        VertexAiSearchConfig,
-        WebSearchConfig,
     )
 
 __all__ = [
@@ -393,7 +393,13 @@ __all__ = [
     "unknown_counts",
 ]
 
-_LATER = ("tools", "config", "annotations", "server_tools", "resources")  # none needs a later one
+_LATER = (
+    "requests.tools",
+    "requests.config",
+    "content.annotations",
+    "steps.server_tools",
+    "requests.resources",
+)  # none needs a later one
 
 
 def __getattr__(name: str) -> Any:

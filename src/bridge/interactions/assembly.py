@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from ._open import wire_of
-from .deltas import TextDelta
 from .events import (
     ErrorEvent,
     Event,
@@ -25,6 +24,7 @@ from .events import (
 from .interaction import Interaction
 from .status import meaning_of
 from .steps import Step
+from .steps.deltas import TextDelta
 from .usage import Usage
 
 __all__ = ["NOT_STREAMED", "Assembler", "assemble"]

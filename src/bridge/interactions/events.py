@@ -6,9 +6,9 @@ Source: Interactions API reference, "InteractionSseEvent". Framing (SSE) is left
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from ._open import Model, OpenStruct, OpenUnion, Unknown, made
-from .deltas import Delta, TextDelta
 from .interaction import Error, Interaction
 from .steps import Step
+from .steps.deltas import Delta, TextDelta
 from .usage import Usage
 
 __all__ = [

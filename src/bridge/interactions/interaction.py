@@ -25,7 +25,7 @@ __all__ = [
 Input = Annotated[str | InputItem | list[InputItem], OneOrMany(INPUT_ITEM, text=True)]
 
 if TYPE_CHECKING:
-    from .config import (
+    from .requests.config import (
         AgentConfig,
         EnvironmentConfig,
         GenerationConfig,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         SafetySetting,
         WebhookConfig,
     )
-    from .tools import Tool
+    from .requests.tools import Tool
 
     # "remote" for a new sandbox, the id of one, or its settings.
     Environment = str | EnvironmentConfig | Unknown
@@ -42,13 +42,13 @@ if TYPE_CHECKING:
     _SafetySetting = SafetySetting | Unknown
     _WebhookConfig = WebhookConfig | Unknown
 else:  # the settings of a request are imported when the first of them is met
-    AgentConfig = Annotated[Any, OpenUnion("agent_config", "config:AGENT_KINDS")]
-    Environment = Annotated[Any, OpenStruct("environment", "config:EnvironmentConfig", text=True)]
-    Tool = Annotated[Any, OpenUnion("tool", "tools:KINDS")]
-    _Formats = Annotated[Any, OneOrMany(OpenUnion("response_format", "config:FORMAT_KINDS"))]
-    _GenerationConfig = Annotated[Any, OpenStruct("generation_config", "config:GenerationConfig")]
-    _SafetySetting = Annotated[Any, OpenStruct("safety_setting", "config:SafetySetting")]
-    _WebhookConfig = Annotated[Any, OpenStruct("webhook_config", "config:WebhookConfig")]
+    AgentConfig = Annotated[Any, OpenUnion("agent_config", "requests.config:AGENT_KINDS")]
+    Environment = Annotated[Any, OpenStruct("environment", "requests.config:EnvironmentConfig", text=True)]
+    Tool = Annotated[Any, OpenUnion("tool", "requests.tools:KINDS")]
+    _Formats = Annotated[Any, OneOrMany(OpenUnion("response_format", "requests.config:FORMAT_KINDS"))]
+    _GenerationConfig = Annotated[Any, OpenStruct("generation_config", "requests.config:GenerationConfig")]
+    _SafetySetting = Annotated[Any, OpenStruct("safety_setting", "requests.config:SafetySetting")]
+    _WebhookConfig = Annotated[Any, OpenStruct("webhook_config", "requests.config:WebhookConfig")]
 
 
 class Error(Model):

@@ -17,8 +17,8 @@ from langchain_core.utils.function_calling import (
 
 from bridge.errors import InvalidRequest
 from bridge.interactions import Model
-from bridge.interactions.config import FORMAT_KINDS
-from bridge.interactions.tools import KINDS as TOOL_KINDS
+from bridge.interactions.requests.config import FORMAT_KINDS
+from bridge.interactions.requests.tools import KINDS as TOOL_KINDS
 
 __all__ = ["ToolLike", "response_format_of", "tool_choice_of", "tool_of", "tools_of"]
 

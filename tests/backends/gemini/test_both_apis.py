@@ -159,7 +159,7 @@ def test_a_backend_is_made_without_sending_or_reading_anything() -> None:
 import sys
 from bridge.backends.gemini import GeminiBackend
 backend = GeminiBackend("KEY")
-print(backend._wire.transport._client, "tenacity" in sys.modules, "asyncio" in sys.modules, "bridge.interactions.resources" in sys.modules)
+print(backend._wire.transport._client, "tenacity" in sys.modules, "asyncio" in sys.modules, "bridge.interactions.requests.resources" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.split() == ["None", "False", "False", "False"]

@@ -33,11 +33,11 @@ from bridge.interactions import (
     UserInput,
     pending_calls,
 )
-from bridge.interactions.config import AGENT_KINDS, FORMAT_KINDS
 from bridge.interactions.content import CONTENT
 from bridge.interactions.interaction import is_content
+from bridge.interactions.requests.config import AGENT_KINDS, FORMAT_KINDS
+from bridge.interactions.requests.tools import KINDS as TOOL_KINDS
 from bridge.interactions.steps import INPUT_ITEM, STEP
-from bridge.interactions.tools import KINDS as TOOL_KINDS
 
 __all__ = ["check_calls", "check_parts", "check_request", "check_tools", "refused"]
 

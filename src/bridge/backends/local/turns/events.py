@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from bridge.interactions import Step, meaning_of
-from bridge.interactions.server_tools import DELTA_KINDS
+from bridge.interactions.steps.server_tools import DELTA_KINDS
 
 if TYPE_CHECKING:
     from .record import Record

@@ -8,9 +8,9 @@ answered by `pending_calls`.
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-from ._open import Model, OpenStruct, OpenUnion, Unknown
-from .content import KINDS as CONTENT_KINDS
-from .content import Content
+from .._open import Model, OpenStruct, OpenUnion, Unknown
+from ..content import KINDS as CONTENT_KINDS
+from ..content import Content
 
 if TYPE_CHECKING:
     from .server_tools import (
@@ -119,9 +119,9 @@ KINDS: dict[str, type[Model]] = {
     "function_call": FunctionCall,
     "function_result": FunctionResult,
 }
-STEP = OpenUnion("step", KINDS, "server_tools:STEP_KINDS")
+STEP = OpenUnion("step", KINDS, "steps.server_tools:STEP_KINDS")
 # A request's input may mix no kinds, but it may be a list of either.
-INPUT_ITEM = OpenUnion("input", KINDS, CONTENT_KINDS, "server_tools:STEP_KINDS")
+INPUT_ITEM = OpenUnion("input", KINDS, CONTENT_KINDS, "steps.server_tools:STEP_KINDS")
 
 if TYPE_CHECKING:
     Step: TypeAlias = (

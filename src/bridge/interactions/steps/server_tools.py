@@ -6,11 +6,11 @@ functions are in `steps`.
 
 from typing import Any, Literal
 
-from ._open import Model
-from .annotations import ReviewSnippet
-from .content import Content
+from .._open import Model
+from ..content import Content
+from ..content.annotations import ReviewSnippet
+from . import ResultValue, _Call, _Result
 from .deltas import _Whole
-from .steps import ResultValue, _Call, _Result
 
 __all__ = [
     "CodeExecutionArguments",

@@ -5,7 +5,7 @@ Source: Interactions API reference, "Annotation". The texts they stand on are in
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-from ._open import Model, OpenUnion, Unknown
+from .._open import Model, OpenUnion, Unknown
 
 __all__ = [
     "Annotation",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
 
-from ._open import Model, Number, OpenUnion, Unknown
+from .._open import Model, Number, OpenUnion, Unknown
 
 __all__ = [
     "AllowedTools",

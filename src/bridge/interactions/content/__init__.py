@@ -5,12 +5,12 @@ Source: Interactions API reference, "Content". Steps, which hold content, are be
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-from ._open import Model, Number, OpenUnion, Unknown
+from .._open import Model, Number, OpenUnion, Unknown
 
 if TYPE_CHECKING:
     from .annotations import Annotation
 else:
-    Annotation = Annotated[Any, OpenUnion("annotation", "annotations:KINDS")]
+    Annotation = Annotated[Any, OpenUnion("annotation", "content.annotations:KINDS")]
 
 __all__ = [
     "AudioContent",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
 
-from ._open import Int64, Model, Number, OpenStruct, OpenUnion, Unknown
+from .._open import Int64, Model, Number, OpenStruct, OpenUnion, Unknown
 from .tools import AllowedTools
 
 __all__ = [

@@ -6,12 +6,12 @@ Source: Interactions API reference, "StepDelta". The deltas of the server's own 
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-from ._open import Model, OpenUnion, Unknown
-from .content import AudioContent, Content, DocumentContent, ImageContent, VideoContent
-from .steps import ResultValue
+from .._open import Model, OpenUnion, Unknown
+from ..content import AudioContent, Content, DocumentContent, ImageContent, VideoContent
+from . import ResultValue
 
 if TYPE_CHECKING:
-    from .annotations import Annotation
+    from ..content.annotations import Annotation
     from .server_tools import (
         CodeExecutionCallDelta,
         CodeExecutionResultDelta,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         UrlContextResultDelta,
     )
 else:
-    Annotation = Annotated[Any, OpenUnion("annotation", "annotations:KINDS")]
+    Annotation = Annotated[Any, OpenUnion("annotation", "content.annotations:KINDS")]
 
 __all__ = [
     "ArgumentsDelta",
@@ -116,7 +116,7 @@ KINDS: dict[str, type[Model]] = {
     "arguments_delta": ArgumentsDelta,
     "function_result": FunctionResultDelta,
 }
-DELTA = OpenUnion("delta", KINDS, "server_tools:DELTA_KINDS")
+DELTA = OpenUnion("delta", KINDS, "steps.server_tools:DELTA_KINDS")
 
 if TYPE_CHECKING:
     Delta: TypeAlias = (

@@ -6,10 +6,10 @@ Whether a webhook's delivery is genuine is `bridge.jobs`' to say.
 
 from pydantic import Field
 
-from ._open import Int64, Model, Record
+from .._open import Int64, Model, Record
+from ..interaction import CreateAgentInteraction
+from ..interaction import Environment as EnvironmentSetting
 from .config import AgentConfig, Network, Source
-from .interaction import CreateAgentInteraction
-from .interaction import Environment as EnvironmentSetting
 from .tools import Tool
 
 __all__ = [
