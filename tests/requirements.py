@@ -908,6 +908,7 @@ LANGGRAPH: tuple[Requirement, ...] = (
         "ours",
     ),
     R("langgraph:chat:cache-key", "The cache key holds all that an answer depends on.", "ours"),
+    R("langgraph:chat:no-cache", "Agents' and environments' answers are never taken from a cache.", "ours"),
     R(
         "langgraph:chat:loops",
         "One model object serves several event loops and threads.",
@@ -923,11 +924,6 @@ LANGGRAPH: tuple[Requirement, ...] = (
         "A replay sends the session's own steps, signatures included, untouched.",
         "API: stateless mode",
     ),
-    R("langgraph:chain:follows", "A turn follows the latest answer of its session.", "ours"),
-    R("langgraph:chain:edited", "What differs from what the server was told is never followed.", "ours"),
-    R("langgraph:chain:session", "An answer of another account, place or session is not followed.", "ours"),
-    R("langgraph:chain:digest", "The digest sees meaning and order, not LangChain's forms.", "ours"),
-    R("langgraph:chain:steps", "An answer's steps hold while the message shows what they say.", "ours"),
     R("langgraph:messages:content", "Every form of a content block becomes the API's content.", "ours"),
     R("langgraph:messages:refused", "A message or part that cannot be sent is refused by place and kind.", "ours"),
     R("langgraph:messages:system", "System messages become one instruction.", "API: system_instruction"),
@@ -939,10 +935,11 @@ LANGGRAPH: tuple[Requirement, ...] = (
     R("langgraph:messages:empty", "An empty human message is still a turn.", "ours"),
     R(
         "langgraph:messages:foreign",
-        "Another speaker's words, calls and results are quoted with the author, cut at a stated length.",
+        "Another model's answer is quoted with its author, in LangChain's forms of it.",
         "ours",
     ),
-    R("langgraph:messages:start", "Only the messages from the start on become steps.", "ours"),
+    R("langgraph:messages:author", "Who said a message is read from its anchor, its vendor and its name.", "ours"),
+    R("langgraph:messages:number", "Errors name a message by its place in the caller's list.", "ours"),
     R("langgraph:tools:forms", "Every form of a function becomes the API's function.", "ours"),
     R("langgraph:tools:builtin", "The API's own tools go in as they are.", "API: tools"),
     R("langgraph:tools:refused", "A tool the API does not have is refused by place, with what there is.", "ours"),
@@ -1009,6 +1006,46 @@ LANGGRAPH: tuple[Requirement, ...] = (
     ),
 )
 
+SESSIONS: tuple[Requirement, ...] = (
+    R("sessions:follows", "A turn follows the latest answer of its session and sends what came after.", "ours"),
+    R(
+        "sessions:changed",
+        "What differs from what the server was told is never followed, or is refused where asked.",
+        "issue: ChatOpenAI sends edits nowhere",
+    ),
+    R("sessions:fork", "A fork follows the answer it forked from.", "ours"),
+    R("sessions:branches", "Of parallel branches one is followed; the other is the model's own words.", "ours"),
+    R("sessions:session", "An answer of another account, place or session is quoted and not followed.", "ours"),
+    R("sessions:version", "An anchor of another version of the rendering is not followed.", "ours"),
+    R("sessions:given", "A parent that the caller names is followed from its answer on.", "ours"),
+    R("sessions:whole", "Everything can be sent without a parent.", "ours"),
+    R("sessions:nothing-new", "A turn with nothing to send is refused.", "ours"),
+    R("sessions:mutable", "A server that cannot fork is only followed from its last state.", "ours"),
+    R("sessions:replays", "Replays in a row are counted in the anchors.", "ours"),
+    R("sessions:digest", "The digest sees meaning and order, not the form.", "ours"),
+    R(
+        "sessions:quoted",
+        "Another speaker's words, calls and results are quoted with the author, cut at a stated length.",
+        "issue: ADK never tells Gemini what another agent was told",
+    ),
+    R("sessions:calls", "Results stand right behind their calls and answer nothing else.", "API: function calling"),
+    R("sessions:calls:parallel", "Calls of parallel branches keep their results.", "ours"),
+    R(
+        "sessions:calls:unanswered",
+        "A call the conversation went on without is answered as an error.",
+        "issue: langgraph 5109",
+    ),
+    R("sessions:calls:waiting", "Calls that still wait for results are refused by id.", "ours"),
+    R("sessions:calls:orphans", "A result of no open call is quoted.", "issue: langgraph 5582"),
+    R("sessions:refused", "A part without a place is refused where it would be sent.", "ours"),
+    R(
+        "sessions:steps",
+        "An answer's own steps go back untouched while the message shows what they say.",
+        "API: stateless mode",
+    ),
+    R("sessions:counts", "Replays are counted by reason.", "ours"),
+)
+
 CLI: tuple[Requirement, ...] = (
     R("cli:commands", "The command line helps, and refuses what it does not know.", "ours"),
     R("cli:serve", "serve prints its address once it answers, and ends with 0.", "issue: embedded service"),
@@ -1062,7 +1099,7 @@ REPO: tuple[Requirement, ...] = (
     R("repo:locks", "No committed file names a package registry's host, and every lock carries hashes.", "ours"),
 )
 
-REQUIREMENTS: tuple[Requirement, ...] = (*MODEL, *GEMINI, *LOCAL, *HTTP, *LANGGRAPH, *CLI, *REPO)
+REQUIREMENTS: tuple[Requirement, ...] = (*MODEL, *GEMINI, *LOCAL, *HTTP, *LANGGRAPH, *SESSIONS, *CLI, *REPO)
 
 # Why a test may be skipped: the reason a skip gives must begin with one of these.
 SKIPS: dict[str, str] = {

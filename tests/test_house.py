@@ -26,6 +26,7 @@ ROOMS = [
     "bridge.http",
     "bridge.interactions",
     "bridge.langgraph",
+    "bridge.sessions",
 ]
 
 

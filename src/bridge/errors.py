@@ -4,6 +4,7 @@
     ├── NotConfigured         no key, base URL or backend, or a part of the installation is missing
     ├── UnsupportedCapability a backend lacks what an interface asked for
     ├── InvalidRequest        refused here, before anything was sent
+    ├── HistoryDiverged       a session's messages were changed, and its caller wants to know rather than send them anew
     ├── ApiError              the service answered with an error
     │   ├── BadRequest            400
     │   ├── AuthenticationFailed  401
@@ -36,6 +37,7 @@ __all__ = [
     "Conflict",
     "ConnectionFailed",
     "DeadlineExceeded",
+    "HistoryDiverged",
     "InteractionFailed",
     "InvalidRequest",
     "InvalidResponse",
@@ -72,6 +74,14 @@ class InvalidRequest(BridgeError):
 
     def __init__(self, message: str, field: str = "") -> None:
         self.field = field
+        super().__init__(message)
+
+
+class HistoryDiverged(BridgeError):
+    """Raised when messages before a session's answer were changed and `on_divergence` is "raise". `interaction_id` is the answer's."""
+
+    def __init__(self, message: str, interaction_id: str) -> None:
+        self.interaction_id = interaction_id
         super().__init__(message)
 
 

@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk
 
+from bridge.backend import Capabilities
 from bridge.errors import InteractionFailed
 from bridge.interactions import Interaction, Usage, assemble, parse_event
-from bridge.langgraph._chain import ANCHOR, NOTHING_SAID, PROVIDER
 from bridge.langgraph.answers import Answer, blocks_of, events_of, message_of, usage_of
+from bridge.langgraph.messages import ANCHOR, PROVIDER
+from bridge.sessions import Message, plan
 
 ID = "v1_abc"
+PLAN = plan([Message("user", "hi")], "s", Capabilities())
 
 
 def created(**fields: Any) -> dict[str, Any]:
@@ -22,7 +25,6 @@ def created(**fields: Any) -> dict[str, Any]:
         "event_type": "interaction.created",
         "interaction": {"id": ID, "status": "in_progress", "model": "m", **fields},
     }
-
 
 def completed(status: str = "completed", **fields: Any) -> dict[str, Any]:
     return {"event_type": "interaction.completed", "interaction": {"id": ID, "status": status, "model": "m", **fields}}
@@ -41,7 +43,7 @@ def say(index: int, *words: str) -> list[dict[str, Any]]:
 
 
 def streamed(events: Iterable[dict[str, Any]], **options: Any) -> list[AIMessageChunk]:
-    answer = Answer(session="s", digest=NOTHING_SAID, **options)
+    answer = Answer(plan=PLAN, **options)
     chunks = [chunk for event in events for chunk in answer.add(parse_event(event))]
     return [*chunks, *answer.last("asked")]
 
@@ -51,7 +53,7 @@ def merged(events: Iterable[dict[str, Any]], **options: Any) -> AIMessage:
 
 
 def unstreamed(interaction: dict[str, Any], **options: Any) -> AIMessage:
-    answer = Answer(session="s", digest=NOTHING_SAID, **options)
+    answer = Answer(plan=PLAN, **options)
     chunks = [chunk for event in events_of(Interaction.parse(interaction)) for chunk in answer.add(event)]
     return message_of([*chunks, *answer.last("asked")])
 

@@ -17,7 +17,7 @@ from bridge.backends.local import LocalBackend
 from bridge.connect import sync_backend
 from bridge.errors import BadRequest, InteractionFailed, InvalidRequest, NotConfigured, NotFound
 from bridge.langgraph import ChatInteractions
-from bridge.langgraph._chain import ANCHOR, PROVIDER
+from bridge.langgraph.messages import ANCHOR, PROVIDER
 
 from .conftest import Service, reached
 
@@ -302,8 +302,8 @@ async def test_a_failed_turn_raises_with_its_interaction(service: Service, strea
 @pytest.mark.covers("langgraph:chat:errors")
 async def test_a_refused_request_is_a_typed_error(service: Service, streaming: bool) -> None:
     """What the service says reaches the caller, streamed or not."""
-    with pytest.raises(BadRequest):
-        await ask(service.chat(), [ToolMessage("3", tool_call_id="never-asked")], streaming)
+    with pytest.raises(BadRequest, match="google_maps"):
+        await ask(service.chat(tools=[{"type": "google_maps"}]), [HumanMessage("hello")], streaming)
 
 
 class Person(BaseModel):
@@ -554,6 +554,15 @@ def test_the_cache_key_holds_all_that_an_answer_depends_on() -> None:
     models += [ChatInteractions(model="n", backend=backend), ChatInteractions(model="m", backend=LocalBackend())]
     assert len({model._get_llm_string() for model in models}) == len(models)
     assert ChatInteractions.is_lc_serializable() is False
+
+
+@pytest.mark.covers("langgraph:chat:no-cache")
+def test_a_cache_does_not_go_with_what_does_work() -> None:
+    """An agent's answer and an environment's are never taken from a cache, and asking for one is refused."""
+    for named in ({"agent": "a"}, {"model": "m", "environment": "remote"}):
+        assert ChatInteractions(backend=LocalBackend(), **named).cache is False
+        with pytest.raises(InvalidRequest, match="leave out cache"):
+            ChatInteractions(backend=LocalBackend(), cache=True, **named)
 
 
 @pytest.mark.covers("langgraph:chat:loops")

@@ -14,11 +14,17 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
+from bridge.backend import Capabilities
 from bridge.errors import InvalidRequest
-from bridge.langgraph.messages import QUOTE_HEADER, QUOTE_LIMIT, system_instruction, to_steps
+from bridge.langgraph.messages import ANCHOR, PROVIDER, system_instruction, to_history
+from bridge.sessions import QUOTE_HEADER, plan
 
 SESSION = "here/gemini"
 PNG = "iVBORw0KGgo="
+
+
+def to_steps(messages: list[BaseMessage]) -> list[dict[str, Any]]:
+    return plan(to_history(messages), SESSION, Capabilities(), follow=False).steps
 
 
 def user(*content: dict[str, Any]) -> dict[str, Any]:
@@ -33,6 +39,7 @@ def foreign(content: Any = "It is sunny.", **fields: Any) -> AIMessage:
     return AIMessage(content, response_metadata={"model_provider": "openai", "model_name": "gpt-9"}, **fields)
 
 
+UNSIGNED = {"type": "thought", "signature": "skip_thought_signature_validator"}
 IMAGE = {"type": "image", "data": PNG, "mime_type": "image/png"}
 
 
@@ -125,7 +132,7 @@ IMAGE = {"type": "image", "data": PNG, "mime_type": "image/png"}
 )
 def test_every_form_of_a_content_block_becomes_api_content(block: Any, content: dict[str, Any]) -> None:
     """LangChain's blocks, OpenAI's, Anthropic's, Gemini's and the API's own reach the same content."""
-    assert to_steps([HumanMessage([block])], SESSION) == [user(content)]
+    assert to_steps([HumanMessage([block])]) == [user(content)]
 
 
 @pytest.mark.covers("langgraph:messages:refused")
@@ -144,13 +151,13 @@ def test_every_form_of_a_content_block_becomes_api_content(block: Any, content: 
             ToolMessage([{"type": "hologram"}], tool_call_id="1"), ["messages[0] (tool)", "hologram"], id="in a result"
         ),
         pytest.param(foreign([{"type": "image"}]), ["messages[0] (ai)", "image"], id="in an answer"),
-        pytest.param(ChatMessage(content="hi", role="critic"), ["messages[0] (chat)"], id="kind of message"),
+        pytest.param(ChatMessage(content="hi", role="critic"), ["messages[0]", "'chat'"], id="kind of message"),
     ],
 )
 def test_what_cannot_be_sent_is_refused_by_place_and_kind(message: BaseMessage, named: list[str]) -> None:
     """Nothing is dropped: the error names the message and the part."""
     with pytest.raises(InvalidRequest) as refusal:
-        to_steps([message], SESSION)
+        to_steps([message])
     assert all(name in str(refusal.value) for name in named)
 
 
@@ -159,7 +166,7 @@ def test_system_messages_become_one_instruction() -> None:
     """Wherever they stand they are joined, and they are no steps."""
     messages = [SystemMessage("Be brief."), HumanMessage("hi"), SystemMessage([text("Be kind.")])]
     assert system_instruction(messages) == "Be brief.\n\nBe kind."
-    assert to_steps(messages, SESSION) == [user(text("hi"))]
+    assert to_steps(messages) == [user(text("hi"))]
     assert system_instruction([HumanMessage("hi")]) is None
 
 
@@ -189,7 +196,8 @@ def test_a_tool_loop_becomes_calls_and_results() -> None:
             [text("here"), {"type": "image", "base64": PNG, "mime_type": "image/png"}], tool_call_id="c", name="photo"
         ),
     ]
-    assert to_steps(messages, SESSION)[1:] == [
+    assert to_steps(messages)[1:] == [
+        UNSIGNED,
         {"type": "model_output", "content": [text("I look.")]},
         {"type": "function_call", "id": "a", "name": "weather", "arguments": {"city": "Oslo"}},
         {"type": "function_call", "id": "b", "name": "weather", "arguments": {"city": "Rome"}},
@@ -208,35 +216,32 @@ def test_anthropics_form_of_calls_and_results_is_understood() -> None:
         HumanMessage(
             [{"type": "tool_result", "tool_use_id": "a", "content": [text("one")], "is_error": True}, text("and now?")]
         ),
-        HumanMessage([{"type": "tool_result", "tool_use_id": "a", "content": "one"}]),
     ]
-    assert to_steps(messages, SESSION) == [
+    assert to_steps(messages) == [
+        UNSIGNED,
         {"type": "model_output", "content": [text("Hmm.")]},
         {"type": "function_call", "id": "a", "name": "pick", "arguments": {"n": 1}},
-        {"type": "function_result", "call_id": "a", "result": [text("one")], "is_error": True},
+        {"type": "function_result", "call_id": "a", "name": "pick", "result": [text("one")], "is_error": True},
         user(text("and now?")),
-        {"type": "function_result", "call_id": "a", "result": "one"},
     ]
-
-
-@pytest.mark.covers("langgraph:messages:tools")
-def test_an_invalid_call_is_told_and_never_sent_as_a_call() -> None:
-    """Arguments that are no JSON go back as text."""
-    message = AIMessage("", invalid_tool_calls=[{"name": "f", "args": "{oops", "id": "a", "error": None}])
-    assert to_steps([message], SESSION) == [{"type": "model_output", "content": [text("[invalid call of f: {oops]")]}]
 
 
 @pytest.mark.covers("langgraph:messages:tools")
 def test_a_call_without_an_id_gets_one() -> None:
-    """The API joins calls and results by id."""
-    steps = to_steps([AIMessage("", tool_calls=[{"name": "f", "args": {}, "id": None}])], SESSION)
-    assert steps == [{"type": "function_call", "id": "call_0", "name": "f", "arguments": {}}]
+    """The API joins calls and results by id; those that cannot be read are calls too."""
+    message = AIMessage(
+        "",
+        tool_calls=[{"name": "f", "args": {}, "id": None}],
+        invalid_tool_calls=[{"name": "g", "args": "{oops", "id": None, "error": None}],
+    )
+    ids = [(call.id, call.invalid) for call in to_history([HumanMessage("hi"), message])[1].calls]
+    assert ids == [("call_1_0", False), ("call_1_invalid_0", True)]
 
 
 @pytest.mark.covers("langgraph:messages:empty")
 def test_an_empty_human_message_is_still_a_turn() -> None:
     """It goes as an empty text; an empty answer is no step at all."""
-    assert to_steps([HumanMessage(""), HumanMessage([]), AIMessage("")], SESSION) == [user(text("")), user(text(""))]
+    assert to_steps([HumanMessage(""), HumanMessage([]), AIMessage("")]) == [user(text("")), user(text(""))]
 
 
 @pytest.mark.covers("langgraph:messages:foreign")
@@ -254,32 +259,52 @@ def test_what_another_model_said_is_quoted_with_its_author() -> None:
         AIMessage("Rain.", name="rainman"),
         AIMessage("Snow.", response_metadata={"model_provider": "mystery"}),
     ]
-    assert to_steps(messages, SESSION)[1:] == [
+    assert to_steps(messages)[1:] == [
         user(text(QUOTE_HEADER.format(author="gpt-9 (openai)") + "\nIt is sunny."), IMAGE),
         user(text(QUOTE_HEADER.format(author="rainman") + "\nRain.")),
         user(text(QUOTE_HEADER.format(author="mystery") + "\nSnow.")),
     ]
 
 
-@pytest.mark.covers("langgraph:messages:foreign")
-def test_calls_and_results_of_another_model_are_quoted_and_cut() -> None:
-    """They answer nothing of ours; beyond the limit a mark says how much is left out."""
-    messages = [
-        foreign(
-            "",
-            tool_calls=[{"name": "weather", "args": {"city": "Ålesund"}, "id": "a"}],
-            invalid_tool_calls=[{"name": "f", "args": "{oops", "id": "b", "error": None}],
-        ),
-        ToolMessage("x" * (QUOTE_LIMIT + 5), tool_call_id="a"),
+@pytest.mark.covers("langgraph:messages:author")
+def test_who_said_it_is_read_from_anchor_vendor_and_name() -> None:
+    """An answer of this API without an anchor, and one that names nobody, count as the session's own."""
+    ours = {"model_provider": PROVIDER, "model_name": "gemini-x", "id": "v1_1"}
+    anchor = {ANCHOR: {"session": "other"}}
+    messages: list[BaseMessage] = [
+        AIMessage("a"),
+        AIMessage("a", name="Ann"),
+        AIMessage("a", response_metadata=ours, name="Ann"),
+        AIMessage("a", response_metadata=ours, additional_kwargs=anchor),
+        AIMessage("a", response_metadata=ours, additional_kwargs=anchor, name="Ann"),
+        AIMessage("a", response_metadata={"model_provider": "openai"}),
     ]
-    header = QUOTE_HEADER.format(author="gpt-9 (openai)")
-    calls = 'Called weather (call a) with {"city": "Ålesund"}\nTried to call f with invalid arguments {oops'
-    result = f"Result of weather (call a): {'x' * QUOTE_LIMIT} [cut: 5 more characters]"
-    assert to_steps(messages, SESSION) == [user(text(f"{header}\n{calls}")), user(text(f"{header}\n{result}"))]
+    history = to_history(messages)
+    assert [message.author for message in history] == [
+        *(None, "Ann", None),
+        *(f"gemini-x ({PROVIDER})", "Ann", "openai"),
+    ]
+    assert [message.is_foreign(SESSION) for message in history] == [False, True, False, True, True, True]
+    assert [message.is_foreign("other") for message in history] == [False, True, False, False, False, True]
+    assert [message.interaction for message in history] == [None, None, "v1_1", "v1_1", "v1_1", None]
 
 
-@pytest.mark.covers("langgraph:messages:start")
-def test_only_what_follows_the_start_becomes_steps() -> None:
-    """Messages before it still say which call a result belongs to."""
-    messages = [AIMessage("", tool_calls=[{"name": "f", "args": {}, "id": "a"}]), ToolMessage("1", tool_call_id="a")]
-    assert to_steps(messages, SESSION, 1) == [{"type": "function_result", "call_id": "a", "name": "f", "result": "1"}]
+@pytest.mark.covers("langgraph:messages:number")
+def test_messages_keep_their_place_in_the_callers_list() -> None:
+    """System messages are no part of the history, and a message of results and words is several."""
+    messages = [
+        SystemMessage("Be brief."),
+        HumanMessage([{"type": "tool_result", "tool_use_id": "a", "content": "1"}, text("and now?")]),
+        HumanMessage("x"),
+    ]
+    assert [(message.role, message.number) for message in to_history(messages)] == [
+        ("tool", 1),
+        ("user", 1),
+        ("user", 2),
+    ]
+
+
+@pytest.mark.covers("langgraph:messages:content")
+def test_a_refusal_of_openai_is_a_text() -> None:
+    """What a model said is not lost because its vendor has a word of its own for it."""
+    assert to_history([foreign([{"type": "refusal", "refusal": "No."}])])[0].content == [text("No.")]

@@ -38,10 +38,10 @@ from bridge.interactions import (
     assemble,
     meaning_of,
 )
+from bridge.sessions import plan
 
-from ._chain import ANCHOR
 from .answers import metadata_of, raise_if_failed, usage_of
-from .messages import system_instruction, to_steps
+from .messages import ANCHOR, system_instruction, to_history
 
 if TYPE_CHECKING:
     from .state import InteractionsState
@@ -120,7 +120,7 @@ def managed_agent_node(
             fields["input"] = input(state)
         else:
             messages = state["messages"]
-            fields["input"] = to_steps(messages, "")
+            fields["input"] = plan(to_history(messages), "", client.capabilities, follow=False).steps
             fields["system_instruction"] = system_instruction(messages)
         return {key: value for key, value in fields.items() if value is not None}
 

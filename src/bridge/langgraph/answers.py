@@ -34,9 +34,10 @@ from bridge.interactions import (
     assemble,
     meaning_of,
 )
+from bridge.sessions import Plan, steps_of
 
-from ._chain import ANCHOR, PROVIDER, digest_after, steps_of
 from .content import MEDIA, block_of, citation_of
+from .messages import ANCHOR, PROVIDER, to_message
 
 __all__ = ["Answer", "blocks_of", "message_of", "usage_of"]
 
@@ -51,20 +52,18 @@ _TOOL_NAMES = {
 class Answer:
     """The chunks of one turn: `add` gives those of an event, `last` the closing one.
 
-    `session` and `digest` (of the messages before) go into the anchor. With `blocks` the content is LangChain's standard blocks.
+    `plan` is the turn's, which makes the anchor. With `blocks` the content is LangChain's standard blocks.
     With `hold_calls` a function call is shown at the end, once it is known that the server did not answer it itself.
     """
 
     def __init__(
         self,
         *,
-        session: str,
-        digest: str,
+        plan: Plan,
         blocks: bool = False,
         hold_calls: bool = False,
     ) -> None:
-        self._session = session
-        self._digest = digest
+        self._plan = plan
         self._blocks = blocks
         self._hold_calls = hold_calls
         self._assembler = Assembler()
@@ -109,16 +108,9 @@ class Answer:
         if self._hold_calls:
             for call in interaction.pending_calls:
                 chunks += self._call(call.id, call.name, json.dumps(call.arguments))
-        anchor: dict[str, Any] = {
-            "session": self._session,
-            "steps": [step.to_wire() for step in interaction.steps or []],
-        }
-        if interaction.id:
-            shown = message_of([self._chunk(""), *self._chunks, *chunks])
-            anchor |= {
-                "id": interaction.id,
-                "digest": digest_after(self._digest, shown),
-            }
+        shown = to_message(message_of([self._chunk(""), *self._chunks, *chunks]))
+        steps = [step.to_wire() for step in interaction.steps or []]
+        anchor = self._plan.anchor(shown, id=interaction.id, steps=steps)
         chunks.append(
             self._chunk(
                 "",
@@ -430,7 +422,7 @@ def _server_result(tool: str, step: dict[str, Any]) -> dict[str, Any]:
 
 def _translate(message: AIMessage) -> list[Any]:
     """The blocks of a message of ours with portable content."""
-    steps = steps_of(message)
+    steps = steps_of(to_message(message))
     if steps is not None:
         return blocks_of(steps)
     return [

@@ -1,24 +1,22 @@
 """`ChatInteractions`: the Interactions API as a LangChain chat model.
 
 It turns messages into a request and answers into messages, and lets the server keep the conversation: a turn that follows an
-earlier answer sends its id and what is new. Which id that may be is `_chain`'s to say, the forms of messages, tools and answers
-are the modules' beside this one; sending is left to the backend.
+earlier answer sends its id and what is new. Which id that may be is `bridge.sessions`' to say, the forms of messages, tools and
+answers are the modules' beside this one; sending is left to the backend.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
-    Callable,
     Generator,
     Iterator,
     Mapping,
     Sequence,
 )
 from contextlib import aclosing, closing
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from langchain_core.callbacks import (
@@ -38,77 +36,20 @@ from langchain_core.utils import secret_from_env
 from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, model_validator
 
 from bridge.backend import Backend
-from bridge.errors import InvalidRequest, NotFound
-from bridge.interactions import Event, GenerationConfig, Interaction
+from bridge.errors import ApiError, BridgeError, InvalidRequest, NotFound, PermissionDenied
+from bridge.interactions import Event, Interaction
+from bridge.sessions import plan
 
-from ._chain import plan
 from ._tools import ToolLike, response_format_of, tool_choice_of, tools_of
 from .answers import Answer, events_of, message_of
-from .messages import system_instruction, to_steps
+from .messages import system_instruction, to_history
+from .requests import SETTINGS, call_of, fields_of, given_of
+from .turns import Turn
 
 if TYPE_CHECKING:
     from bridge._portal import SyncBackend
 
 __all__ = ["ChatInteractions"]
-
-_log = logging.getLogger("bridge.langgraph")
-
-_GENERATION = frozenset(GenerationConfig.model_fields) - {"tool_choice"}
-_SETTINGS = (
-    "response_format",
-    "environment",
-    "agent_config",
-    "labels",
-    "service_tier",
-    "safety_settings",
-)
-_PER_CALL = frozenset(
-    {
-        *_GENERATION,
-        *_SETTINGS,
-        "agent",
-        "generation_config",
-        "max_tokens",
-        "model",
-        "previous_interaction_id",
-        "response_modalities",
-        "tool_choice",
-        "tools",
-    }
-)
-# What LangChain passes along for itself.
-_LANGCHAINS = frozenset(
-    {
-        "ls_structured_output_format",
-        "stream",
-        "stream_usage",
-        "structured_output_format",
-    }
-)
-
-
-@dataclass(frozen=True)
-class _Turn:
-    """One call: the request's fields, those of a replay where its parent may be gone, and what its answer is read with."""
-
-    fields: dict[str, Any]
-    replay: Callable[[], dict[str, Any]] | None
-    answer: Callable[[], Answer]
-
-    @property
-    def name(self) -> str:
-        return str(self.fields.get("model") or self.fields.get("agent"))
-
-    def again(self, error: NotFound) -> dict[str, Any]:
-        """The fields of the replay. Raises the error where there is nothing to replay: only a parent can be gone."""
-        if self.replay is None:
-            raise error
-        _log.warning(
-            "interaction %s, which this turn follows, is gone (%s): the whole history is sent once, as a new chain",
-            self.fields["previous_interaction_id"],
-            error,
-        )
-        return self.replay()
 
 
 class ChatInteractions(BaseChatModel):
@@ -148,6 +89,8 @@ class ChatInteractions(BaseChatModel):
     """Whether the service keeps the conversation ("auto") or nothing at all ("off")."""
     session_name: str | None = None
     """Names the conversation among several in one graph; by default the model or agent."""
+    on_divergence: Literal["replay", "raise"] = "replay"
+    """Where messages before an earlier answer were changed: send everything as a new chain, or raise `HistoryDiverged`."""
 
     temperature: float | None = None
     max_tokens: int | None = None
@@ -195,10 +138,14 @@ class ChatInteractions(BaseChatModel):
             settings = {name: value for name, value in settings.items() if name in self.model_fields_set}
         key = settings.pop("api_key", None)
         self._backend = connect(
-            self.backend, api_key=key.get_secret_value() if key is not None else None, **_set(settings)
+            self.backend, api_key=key.get_secret_value() if key is not None else None, **given_of(settings)
         )
-        if self.cache is None and (self.agent is not None or self.environment is not None):
-            self.cache = False  # they work, and work is not done by an old answer
+        if self.agent is not None or self.environment is not None:
+            if self.cache:
+                raise InvalidRequest(
+                    "what an agent or an environment does is not done by an old answer; leave out cache", "cache"
+                )
+            self.cache = False
         return self
 
     # --- what LangChain asks a model about itself
@@ -211,10 +158,10 @@ class ChatInteractions(BaseChatModel):
     def _identifying_params(self) -> dict[str, Any]:
         """Everything an answer depends on, so that no two configurations share a cache entry. No secrets."""
         names = ("model", "agent", "session", "session_name", "temperature", "max_tokens", "thinking_level")
-        more = ("thinking_summaries", "generation_config", "tools", "output_version", *_SETTINGS)
+        more = ("thinking_summaries", "generation_config", "tools", "output_version", *SETTINGS)
         params = {name: getattr(self, name) for name in (*names, *more)}
         # Not under `stop`, which LangChain overwrites with the call's.
-        return _set({**params, "stop_sequences": self.stop, "backend": self._backend.identity})
+        return given_of({**params, "stop_sequences": self.stop, "backend": self._backend.identity})
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = LangSmithParams(
@@ -271,7 +218,7 @@ class ChatInteractions(BaseChatModel):
             "tool_choice": choice,
             "response_format": response_format_of(response_format),
         }
-        return self.bind(tools=bound, **_set(wanted), **kwargs)
+        return self.bind(tools=bound, **given_of(wanted), **kwargs)
 
     def with_structured_output(
         self,
@@ -298,93 +245,56 @@ class ChatInteractions(BaseChatModel):
         messages: Sequence[BaseMessage],
         stop: list[str] | None,
         kwargs: Mapping[str, Any],
-    ) -> _Turn:
-        given = _set({name: value for name, value in kwargs.items() if name not in _LANGCHAINS})
-        if unknown := given.keys() - _PER_CALL:
-            raise InvalidRequest(
-                f"a call takes no {', '.join(sorted(unknown))}; it takes {', '.join(sorted(_PER_CALL))}",
-                min(unknown),
-            )
-        fields = self._fields(stop, given)
+    ) -> Turn:
+        given = call_of(kwargs)
+        fields = fields_of(self, stop, given)
         if instruction := system_instruction(messages):
             fields["system_instruction"] = instruction
+        history = to_history(messages)
         session = f"{self._backend.identity}/{self.session_name or self.model or self.agent}"
-        chain = plan(messages, session)
+        whole = partial(plan, history, session, self._backend.capabilities, follow=False)
+        turn = Turn(
+            plan(
+                history,
+                session,
+                self._backend.capabilities,
+                parent=given.get("previous_interaction_id"),
+                follow=self.session == "auto",
+                on_divergence=self.on_divergence,
+            ),
+            fields,
+            whole,
+        )
+        turn.note()
+        return turn
 
-        def whole() -> dict[str, Any]:
-            return {**fields, "input": to_steps(messages, session)}
+    def _answer(self, turn: Turn) -> Answer:
+        return Answer(plan=turn.plan, blocks=self.output_version == "v1", hold_calls="agent" in turn.fields)
 
-        replay = None
-        explicit = given.get("previous_interaction_id")
-        if explicit is not None or (chain.parent is not None and self.session == "auto"):
-            after = next(
-                (n + 1 for n, m in enumerate(messages) if m.response_metadata.get("id") == explicit),
-                0,
-            )
-            steps = to_steps(messages, session, after if explicit is not None else chain.start)
-            if not steps:
-                raise InvalidRequest(
-                    "nothing is new since this session's last answer; add a message after it",
-                    "input",
-                )
-            sent = {
-                **fields,
-                "previous_interaction_id": explicit or chain.parent,
-                "input": steps,
-            }
-            replay = whole if explicit is None else None
-        else:
-            sent = whole()
+    def _works(self, kwargs: Mapping[str, Any]) -> Self:
+        """This model, or a copy without a cache for a call that names an agent or an environment."""
+        working = kwargs.get("agent") is not None or kwargs.get("environment") is not None
+        return self.model_copy(update={"cache": False}) if working and self.cache is not False else self
 
-        def answer() -> Answer:
-            return Answer(
-                session=session,
-                digest=chain.digest,
-                blocks=self.output_version == "v1",
-                hold_calls="agent" in fields,
-            )
+    def _generate_with_cache(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        model = self._works(kwargs)
+        return super(ChatInteractions, model)._generate_with_cache(messages, stop, run_manager, **kwargs)
 
-        return _Turn(sent, replay, answer)
-
-    def _fields(self, stop: list[str] | None, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The request but for its input: this model's settings with those of the call on top."""
-        fields: dict[str, Any] = {name: given.get(name, getattr(self, name)) for name in _SETTINGS}
-        fields["response_modalities"] = given.get("response_modalities")
-        if "model" in given or "agent" in given:
-            fields |= {"model": given.get("model"), "agent": given.get("agent")}
-        else:
-            fields |= {"model": self.model, "agent": self.agent}
-        fields["response_format"] = response_format_of(fields["response_format"])
-        fields["tools"] = tools = tools_of([*(self.tools or ()), *given.get("tools", ())]) or None
-        plain = {
-            "temperature": self.temperature,
-            "max_output_tokens": self.max_tokens,
-            "thinking_level": self.thinking_level,
-            "thinking_summaries": self.thinking_summaries,
-        }
-        config = {
-            **(self.generation_config or {}),
-            **_set(plain),
-            **given.get("generation_config", {}),
-            **{name: value for name, value in given.items() if name in _GENERATION},
-        }
-        if "max_tokens" in given:
-            config["max_output_tokens"] = given["max_tokens"]
-        if stops := stop or given.get("stop_sequences") or self.stop:
-            config["stop_sequences"] = stops
-        if (choice := tool_choice_of(given.get("tool_choice"), tools or ())) is not None:
-            config["tool_choice"] = choice
-        if fields["agent"] is not None and config.get("tool_choice") == "auto":
-            del config["tool_choice"]  # what agents do anyway
-        if fields["agent"] is not None and config:
-            raise InvalidRequest(
-                f"agents take no generation settings; leave out {', '.join(sorted(config))}",
-                "generation_config",
-            )
-        fields["generation_config"] = config or None
-        if self.session == "off":
-            fields["store"] = False
-        return _set(fields)
+    async def _agenerate_with_cache(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        model = self._works(kwargs)
+        return await super(ChatInteractions, model)._agenerate_with_cache(messages, stop, run_manager, **kwargs)
 
     def _generate(
         self,
@@ -395,10 +305,10 @@ class ChatInteractions(BaseChatModel):
     ) -> ChatResult:
         turn, backend = self._turn(messages, stop, kwargs), self._sync_backend()
         try:
-            interaction = backend.create(**turn.fields)
-        except NotFound as error:
-            interaction = backend.create(**turn.again(error))
-        return _result(turn, interaction)
+            interaction = backend.create(**turn.request)
+        except ApiError as error:
+            interaction = backend.create(**self._again(turn, error))
+        return _result(turn, self._answer(turn), interaction)
 
     async def _agenerate(
         self,
@@ -409,10 +319,10 @@ class ChatInteractions(BaseChatModel):
     ) -> ChatResult:
         turn = self._turn(messages, stop, kwargs)
         try:
-            interaction = await self._backend.create(**turn.fields)
-        except NotFound as error:
-            interaction = await self._backend.create(**turn.again(error))
-        return _result(turn, interaction)
+            interaction = await self._backend.create(**turn.request)
+        except ApiError as error:
+            interaction = await self._backend.create(**await self._aagain(turn, error))
+        return _result(turn, self._answer(turn), interaction)
 
     def _stream(
         self,
@@ -422,7 +332,7 @@ class ChatInteractions(BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         turn = self._turn(messages, stop, kwargs)
-        answer = turn.answer()
+        answer = self._answer(turn)
 
         def chunks() -> Iterator[ChatGenerationChunk]:
             with closing(self._events(turn)) as events:
@@ -443,7 +353,7 @@ class ChatInteractions(BaseChatModel):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         turn = self._turn(messages, stop, kwargs)
-        answer = turn.answer()
+        answer = self._answer(turn)
         async with aclosing(self._aevents(turn)) as events:
             async for event in events:
                 for chunk in map(_generation, answer.add(event)):
@@ -455,39 +365,66 @@ class ChatInteractions(BaseChatModel):
                 await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
             yield chunk
 
-    def _events(self, turn: _Turn) -> Generator[Event, None, None]:
-        backend, fields, begun = self._sync_backend(), turn.fields, False
-        while True:
-            events = backend.stream(**fields)
+    def _events(self, turn: Turn) -> Generator[Event, None, None]:
+        backend, request, begun = self._sync_backend(), turn.request, False
+        for last in (False, True):
+            events = backend.stream(**request)
             try:
                 for event in events:
                     begun = True
                     yield event
                 return
-            except NotFound as error:
-                if begun or fields is not turn.fields:
+            except ApiError as error:
+                if begun or last:
                     raise
-                fields = turn.again(error)
+                request = self._again(turn, error)
             finally:
                 if isinstance(events, Generator):
                     events.close()
 
-    async def _aevents(self, turn: _Turn) -> AsyncGenerator[Event, None]:
-        fields, begun = turn.fields, False
-        while True:
-            events = self._backend.stream(**fields)
+    async def _aevents(self, turn: Turn) -> AsyncGenerator[Event, None]:
+        request, begun = turn.request, False
+        for last in (False, True):
+            events = self._backend.stream(**request)
             try:
                 async for event in events:
                     begun = True
                     yield event
                 return
-            except NotFound as error:
-                if begun or fields is not turn.fields:
+            except ApiError as error:
+                if begun or last:
                     raise
-                fields = turn.again(error)
+                request = await self._aagain(turn, error)
             finally:
                 if isinstance(events, AsyncGenerator):
                     await events.aclose()
+
+    def _again(self, turn: Turn, error: ApiError) -> dict[str, Any]:
+        """The request of a replay, where the error means that the parent is gone. Otherwise raises the error."""
+        lost = turn.lost(error)
+        if lost is None:
+            try:
+                self._sync_backend().get(str(turn.plan.parent))
+            except (NotFound, PermissionDenied):
+                lost = True
+            except BridgeError:
+                lost = False
+        if not lost:
+            raise error
+        return turn.replay(error)
+
+    async def _aagain(self, turn: Turn, error: ApiError) -> dict[str, Any]:
+        lost = turn.lost(error)
+        if lost is None:
+            try:
+                await self._backend.get(str(turn.plan.parent))
+            except (NotFound, PermissionDenied):
+                lost = True
+            except BridgeError:
+                lost = False
+        if not lost:
+            raise error
+        return turn.replay(error)
 
     def _sync_backend(self) -> SyncBackend:
         if self._sync is None:
@@ -497,12 +434,7 @@ class ChatInteractions(BaseChatModel):
         return self._sync
 
 
-def _set(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def _result(turn: _Turn, interaction: Interaction) -> ChatResult:
-    answer = turn.answer()
+def _result(turn: Turn, answer: Answer, interaction: Interaction) -> ChatResult:
     chunks = [chunk for event in events_of(interaction) for chunk in answer.add(event)]
     return ChatResult(generations=[ChatGeneration(message=message_of([*chunks, *answer.last(turn.name)]))])
 

@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage
 
-from bridge.errors import InvalidRequest
+from bridge.sessions import Part, Refused
 
-__all__ = ["MEDIA", "NOT_SAID", "block_of", "citation_of", "content_of"]
+__all__ = ["MEDIA", "NOT_SAID", "block_of", "citation_of", "parts_of"]
 
 MEDIA = ("image", "audio", "video", "document")
 # What a media block may say beyond its bytes, under the API's own names.
 _EXTRAS = ("resolution", "sample_rate", "channels", "processing")
+# Keys of blocks in other forms than LangChain's standard one and the API's.
+_NEEDS_LANGCHAIN = frozenset({"file", "image_url", "input_audio", "source", "source_type"})
 # Parts of an assistant's message that are not what it said: calls travel as steps of their own, the thinking, the server tools
 # and the private forms of another vendor never leave for this one.
 NOT_SAID = frozenset(
@@ -37,29 +39,48 @@ NOT_SAID = frozenset(
 )
 
 
-def content_of(message: BaseMessage, where: str) -> list[dict[str, Any]]:
-    """The API content of a message's content: texts and media, in order.
+def parts_of(message: BaseMessage) -> str | list[Part]:
+    """What a message says as API contents, in order: its text where it is one, and `Refused` for a part the API cannot take.
 
-    Of an assistant's message only what it said. Raises `InvalidRequest`, naming `where`, for a part the API cannot take.
+    Of an assistant's message only what it said.
     """
-    if isinstance(message.content, str):
-        return [{"type": "text", "text": message.content}] if message.content else []
-    from_assistant = message.type in ("ai", "AIMessageChunk")
-    parts: list[dict[str, Any]] = []
+    content = message.content
+    if isinstance(content, str):
+        return content
+    from_assistant = isinstance(message, AIMessage)
+    parts: list[Part] = []
+    for block in content:
+        if isinstance(block, str):
+            parts.append({"type": "text", "text": block})
+            continue
+        kind = block.get("type")
+        if kind == "text" and isinstance(block.get("text"), str):
+            parts.append({"type": "text", "text": block["text"]})
+        elif from_assistant and kind in NOT_SAID and kind != "non_standard":
+            continue
+        elif _NEEDS_LANGCHAIN.isdisjoint(block) and (part := _part(block)) is not None:
+            parts.append(part)
+        else:
+            return _translated(message, from_assistant)
+    return parts
+
+
+def _translated(message: BaseMessage, from_assistant: bool) -> list[Part]:
+    """The same by way of LangChain's translation of other vendors' blocks, which takes its time."""
+    parts: list[Part] = []
     for number, outer in enumerate(_blocks(message)):
         private = outer.get("type") == "non_standard" and isinstance(outer.get("value"), dict)
         block = outer["value"] if private else outer
         kind = block.get("type")
         part = _part(block)
-        if part is None and from_assistant and (private or kind in NOT_SAID):
-            continue
-        if part is None:
-            raise InvalidRequest(
-                f"{where}: part {number} of type {kind!r} cannot be sent to the Interactions API, which takes text, image, "
-                "audio, video and document (with base64 data or an address); convert it or leave it out",
-                "input",
+        if part is not None:
+            parts.append(part)
+        elif not (from_assistant and (private or kind in NOT_SAID)):
+            reason = (
+                f"part {number} of type {kind!r} cannot be sent to the Interactions API, which takes text, image, audio, video and "
+                "document (with base64 data or an address); convert it or leave it out"
             )
-        parts.append(part)
+            parts.append(Refused(reason, block))
     return parts
 
 
@@ -82,6 +103,8 @@ def _part(block: Mapping[str, Any]) -> dict[str, Any] | None:
     kind = block.get("type")
     if kind in ("text", "text-plain") and isinstance(block.get("text"), str):
         return {"type": "text", "text": block["text"]}
+    if kind == "refusal" and isinstance(block.get("refusal"), str):  # OpenAI's word for a text that says no
+        return {"type": "text", "text": block["refusal"]}
     if kind not in (*MEDIA, "file", "text-plain", "media"):
         return None
     if kind in MEDIA and ("data" in block or "uri" in block):  # the API's own form

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.langgraph.messages import QUOTE_HEADER
+from bridge.sessions import QUOTE_HEADER
 
 from .asking import say, talk
 

@@ -1,0 +1,106 @@
+"""What a call of the chat model asks for besides its input: the model's settings with those of the call on top. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from bridge.errors import InvalidRequest
+from bridge.interactions import GenerationConfig
+
+from ._tools import response_format_of, tool_choice_of, tools_of
+
+if TYPE_CHECKING:
+    from .chat import ChatInteractions
+
+__all__ = ["SETTINGS", "call_of", "fields_of", "given_of"]
+
+_GENERATION = frozenset(GenerationConfig.model_fields) - {"tool_choice"}
+SETTINGS = (
+    "response_format",
+    "environment",
+    "agent_config",
+    "labels",
+    "service_tier",
+    "safety_settings",
+)
+_PER_CALL = frozenset(
+    {
+        *_GENERATION,
+        *SETTINGS,
+        "agent",
+        "generation_config",
+        "max_tokens",
+        "model",
+        "previous_interaction_id",
+        "response_modalities",
+        "tool_choice",
+        "tools",
+    }
+)
+# What LangChain passes along for itself.
+_LANGCHAINS = frozenset(
+    {
+        "ls_structured_output_format",
+        "stream",
+        "stream_usage",
+        "structured_output_format",
+    }
+)
+
+
+def given_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that are not None."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def call_of(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of one call. Raises `InvalidRequest` for one that there is not."""
+    given = given_of({name: value for name, value in kwargs.items() if name not in _LANGCHAINS})
+    if unknown := given.keys() - _PER_CALL:
+        raise InvalidRequest(
+            f"a call takes no {', '.join(sorted(unknown))}; it takes {', '.join(sorted(_PER_CALL))}",
+            min(unknown),
+        )
+    return given
+
+
+def fields_of(chat: ChatInteractions, stop: list[str] | None, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The request but for its parent, its input and the system instruction. Raises `InvalidRequest` for what does not go together."""
+    fields: dict[str, Any] = {name: given.get(name, getattr(chat, name)) for name in SETTINGS}
+    fields["response_modalities"] = given.get("response_modalities")
+    if "model" in given or "agent" in given:
+        fields |= {"model": given.get("model"), "agent": given.get("agent")}
+    else:
+        fields |= {"model": chat.model, "agent": chat.agent}
+    fields["response_format"] = response_format_of(fields["response_format"])
+    fields["tools"] = tools = tools_of([*(chat.tools or ()), *given.get("tools", ())]) or None
+    plain = {
+        "temperature": chat.temperature,
+        "max_output_tokens": chat.max_tokens,
+        "thinking_level": chat.thinking_level,
+        "thinking_summaries": chat.thinking_summaries,
+    }
+    config = {
+        **(chat.generation_config or {}),
+        **given_of(plain),
+        **given.get("generation_config", {}),
+        **{name: value for name, value in given.items() if name in _GENERATION},
+    }
+    if "max_tokens" in given:
+        config["max_output_tokens"] = given["max_tokens"]
+    if stops := stop or given.get("stop_sequences") or chat.stop:
+        config["stop_sequences"] = stops
+    if (choice := tool_choice_of(given.get("tool_choice"), tools or ())) is not None:
+        config["tool_choice"] = choice
+    if fields["agent"] is not None and config.get("tool_choice") == "auto":
+        del config["tool_choice"]  # what agents do anyway
+    if fields["agent"] is not None and config:
+        raise InvalidRequest(
+            f"agents take no generation settings; leave out {', '.join(sorted(config))}",
+            "generation_config",
+        )
+    fields["generation_config"] = config or None
+    if chat.session == "off":
+        fields["store"] = False
+    return given_of(fields)
