@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from bridge.sessions import QUOTE_HEADER, QUOTE_LIMIT
 from tests.conftest import ROOT
 
 pytestmark = [pytest.mark.covers("repo:readme"), pytest.mark.wheel]
 
 
-def _blocks(language: str) -> list[str]:
+def _blocks(language: str, page: str = "README.md") -> list[str]:
     return re.findall(
-        rf"^```{language}\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+        rf"^```{language}\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
     )
 
 
@@ -32,6 +33,24 @@ def test_the_graph_in_fifteen_lines_answers_from_the_server(tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr
     assert "500" in done.stdout
     assert not done.stderr
+
+
+def test_the_example_of_the_page_on_sessions_runs(tmp_path: Path) -> None:
+    """Word for word, without a key."""
+    (code,) = _blocks("python", "docs/sessions.md")
+    script = tmp_path / "sessions.py"
+    script.write_text(f"{code}\nprint(answer.text)", encoding="utf-8")
+    command = [sys.executable, "-W", "error", str(script)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "700" in done.stdout  # the edit reached the server
+
+
+def test_the_page_on_sessions_shows_the_header_as_it_is() -> None:
+    """A server was told this; a change is one of the version."""
+    (shown,) = _blocks("text", "docs/sessions.md")
+    assert shown.strip() == QUOTE_HEADER.format(author="gpt-9 (openai)")
+    assert f"{QUOTE_LIMIT:,} characters" in (ROOT / "docs" / "sessions.md").read_text(encoding="utf-8")
 
 
 def test_every_file_the_readme_points_to_exists() -> None:
