@@ -148,6 +148,11 @@ class ChatInteractions(BaseChatModel):
             self.cache = False
         return self
 
+    @property
+    def session_key(self) -> str:
+        """The session's name as its anchors carry it: where it talks to, without the key, and `session_name`, model or agent."""
+        return f"{self._backend.identity}/{self.session_name or self.model or self.agent}"
+
     # --- what LangChain asks a model about itself
 
     @property
@@ -251,12 +256,11 @@ class ChatInteractions(BaseChatModel):
         if instruction := system_instruction(messages):
             fields["system_instruction"] = instruction
         history = to_history(messages)
-        session = f"{self._backend.identity}/{self.session_name or self.model or self.agent}"
-        whole = partial(plan, history, session, self._backend.capabilities, follow=False)
+        whole = partial(plan, history, self.session_key, self._backend.capabilities, follow=False)
         turn = Turn(
             plan(
                 history,
-                session,
+                self.session_key,
                 self._backend.capabilities,
                 parent=given.get("previous_interaction_id"),
                 follow=self.session == "auto",
