@@ -34,7 +34,7 @@ from bridge.interactions import (
     assemble,
     meaning_of,
 )
-from bridge.sessions import Plan, steps_of
+from bridge.sessions import Message, Plan, steps_of
 
 from .content import MEDIA, block_of, citation_of
 from .messages import ANCHOR, PROVIDER, to_message
@@ -108,9 +108,8 @@ class Answer:
         if self._hold_calls:
             for call in interaction.pending_calls:
                 chunks += self._call(call.id, call.name, json.dumps(call.arguments))
-        shown = to_message(message_of([self._chunk(""), *self._chunks, *chunks]))
         steps = [step.to_wire() for step in interaction.steps or []]
-        anchor = self._plan.anchor(shown, id=interaction.id, steps=steps)
+        anchor = self._plan.anchor(_shown([*self._chunks, *chunks]), id=interaction.id, steps=steps)
         chunks.append(
             self._chunk(
                 "",
@@ -318,6 +317,24 @@ def message_of(chunks: Iterable[AIMessageChunk]) -> AIMessage:
     return AIMessage(
         content=content,
         **{name: value for name, value in whole.__dict__.items() if name not in skipped},
+    )
+
+
+def _shown(chunks: Iterable[AIMessageChunk]) -> Message:
+    """What chunks show, as a session sees it. Merging them as LangChain does would double the cost of a stream."""
+    pieces: list[Any] = []
+    calls: list[AIMessageChunk] = []
+    for chunk in chunks:
+        if isinstance(chunk.content, str):
+            pieces.append(chunk.content)
+        else:
+            pieces += chunk.content
+        if chunk.tool_call_chunks:
+            calls.append(chunk)
+    merged = message_of(calls) if calls else AIMessage("")
+    said = "".join(pieces) if all(isinstance(piece, str) for piece in pieces) else pieces
+    return to_message(
+        AIMessage(said, tool_calls=merged.tool_calls, invalid_tool_calls=merged.invalid_tool_calls),
     )
 
 
