@@ -153,6 +153,14 @@ def test_a_given_parent_is_followed_from_its_answer_on() -> None:
     assert [step["type"] for step in unknown.steps] == ["function_result", "user_input"]
 
 
+@pytest.mark.covers("sessions:given")
+def test_a_given_parent_of_another_session_is_answered() -> None:
+    """Its calls wait for results, whoever made them."""
+    history = answered(user("a"), id="v1_1", session="here/other", calls=[Call("1", "f", {})], said="")
+    result = planned([*history, Message("tool", "2", call_id="1")], parent="v1_1")
+    assert [step["type"] for step in result.steps] == ["function_result"]
+
+
 @pytest.mark.covers("sessions:whole")
 def test_without_following_everything_is_sent_with_the_sessions_own_steps() -> None:
     """For a service that keeps nothing."""

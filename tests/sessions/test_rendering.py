@@ -53,7 +53,7 @@ def test_another_speaker_is_quoted_with_the_author() -> None:
         Message("model", "", author="Ann"),
     ]
     first, second, *more = steps(USER, *history)[1:]
-    assert first == said(text(QUOTE_HEADER.format(author="gpt-9 (openai)") + "\nIt is \nsunny."), IMAGE)
+    assert first == said(text(QUOTE_HEADER.format(author="gpt-9 (openai)") + "\nIt is sunny."), IMAGE)
     assert (second, more) == (quoted("Ann", "Rain."), [])
 
 
@@ -194,7 +194,7 @@ def test_a_part_without_a_place_is_refused_where_it_would_be_sent() -> None:
         ({}, True),
         ({"content": "Other."}, False),
         ({"content": [text("Hi.")]}, True),
-        ({"content": [text("Hi."), IMAGE]}, False),
+        ({"content": [text("Hi."), {**IMAGE, "data": "b3RoZXI="}]}, False),
         ({"calls": []}, False),
         ({"calls": [Call("1", "f", {"x": 2})]}, False),
         ({"calls": [Call("1", "f", "{x", invalid=True)]}, False),
@@ -202,7 +202,7 @@ def test_a_part_without_a_place_is_refused_where_it_would_be_sent() -> None:
 )
 def test_the_steps_of_an_answer_hold_while_it_shows_what_they_say(change: dict[str, Any], kept: bool) -> None:
     """Then they go back untouched, signatures included; a thought without one stays here, where the API would refuse it."""
-    own = [
+    own: list[dict[str, Any]] = [
         {"type": "thought", "signature": "s"},
         {"type": "thought", "summary": [text("hm")]},
         {"type": "model_output", "content": [text("Hi.")]},

@@ -8,7 +8,7 @@ model's. Results answer open calls and nothing else. From where on messages are 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from bridge.errors import InvalidRequest
@@ -24,6 +24,7 @@ QUOTE_LIMIT = 20_000
 # The author of what nobody is known to have said.
 _NOBODY = "another participant"
 _LONGEST_NAME = 100
+_MEDIA = frozenset({"image", "audio", "video", "document"})
 _EMPTY = {"type": "text", "text": ""}
 # What answers a call that the conversation went on without.
 _NO_RESULT = "No result of this call was recorded; the conversation went on without it."
@@ -50,18 +51,22 @@ def render(history: Sequence[Message], session: str, start: int = 0, *, parent_i
     on; a result that answers no open call is quoted. Raises `InvalidRequest` naming the message and part that cannot be sent, or the
     calls that still wait for their results because nothing but results follows them.
     """
-    first = max(start - 1, 0)
-    answers = _answers(history, session, first)
+    first = max(start - 1, 0)  # the parent's answer: what it called for is answered here
+
+    def is_own(number: int) -> bool:
+        # A parent that the caller named is followed whoever spoke there.
+        return history[number].role == "model" and (number < start or not history[number].is_foreign(session))
+
+    answers = _answers(history, is_own, first)
     used = set(answers.values())
-    went_on_at = next(
-        (n for n in reversed(range(len(history))) if history[n].role == "user" or history[n].is_foreign(session)), -1
-    )
+    others = (n for n in reversed(range(first, len(history))) if history[n].role != "tool" and not is_own(n))
+    went_on_at = next(others, -1)
     rendered = Rendered([], [], [])
     makers: dict[str, tuple[Call, Message]] = {}  # of all calls, once one is looked for
     waiting: list[Call] = []
     for number in range(first, len(history)):
         message = history[number]
-        if message.role == "model" and not message.is_foreign(session):
+        if is_own(number):
             calls = message.calls
             if number >= start:
                 steps, calls = _own(message)
@@ -99,7 +104,7 @@ def render(history: Sequence[Message], session: str, start: int = 0, *, parent_i
     return rendered
 
 
-def _answers(history: Sequence[Message], session: str, first: int) -> dict[tuple[int, str], int]:
+def _answers(history: Sequence[Message], is_own: Callable[[int], bool], first: int) -> dict[tuple[int, str], int]:
     """Of the session's calls from `first` on the place of each one's result, by the call's message and id."""
     waiting: dict[str, int] = {}
     answers: dict[tuple[int, str], int] = {}
@@ -109,10 +114,9 @@ def _answers(history: Sequence[Message], session: str, first: int) -> dict[tuple
             if (maker := waiting.pop(message.call_id, None)) is not None:
                 answers[maker, message.call_id] = number
         elif message.calls:
-            foreign = message.is_foreign(session)
             for call in message.calls:
                 waiting.pop(call.id, None)
-                if not foreign:
+                if is_own(number):
                     waiting[call.id] = number
     return answers
 
@@ -148,32 +152,38 @@ def steps_of(message: Message) -> list[Any] | None:
     return None
 
 
-def _shown_by(steps: Iterable[Any]) -> tuple[str, int, list[str]]:
-    """What a message of these steps (in wire form) shows: its text, how many media, and the calls it leaves open."""
-    text, media, calls, answered = "", 0, [], set()
+def _shown_by(steps: Iterable[Any]) -> tuple[str, list[Any], list[str]]:
+    """What a message of these steps (in wire form) shows: its text, its media, and the calls it leaves open."""
+    parts, calls, answered = [], [], set()
     for step in steps:
         match step:
-            case {"type": "model_output", "content": list(parts)}:
-                for part in parts:
-                    match part:
-                        case {"type": "text", "text": str(words)}:
-                            text += words
-                        case {"type": "image" | "audio" | "video" | "document"}:
-                            media += 1
+            case {"type": "model_output", "content": list(content)}:
+                parts += [part for part in content if isinstance(part, dict)]
             case {"type": "function_call"}:
                 calls.append(step)
             case {"type": "function_result"}:
                 answered.add(step.get("call_id"))
     open_calls = [step for step in calls if step.get("id") not in answered]
+    text, media = _told(parts)
     return text, media, [_call(step.get("id"), step.get("name"), step.get("arguments") or {}) for step in open_calls]
 
 
-def _shown_in(message: Message) -> tuple[str, int, list[str]]:
+def _shown_in(message: Message) -> tuple[str, list[Any], list[str]]:
     calls = [_call(call.id, call.name, call.arguments) for call in message.calls]
     if isinstance(message.content, str):
-        return message.content, 0, calls
-    texts = [part["text"] for part in message.content if not isinstance(part, Refused) and part["type"] == "text"]
-    return "".join(texts), len(message.content) - len(texts), calls
+        return message.content, [], calls
+    return *_told([part for part in message.content if not isinstance(part, Refused)]), calls
+
+
+def _told(parts: Iterable[Mapping[str, Any]]) -> tuple[str, list[Any]]:
+    """The text of the parts and what their media are, as bytes or an address. Parts of unknown kinds are not shown."""
+    text, media = "", []
+    for part in parts:
+        if part.get("type") == "text":
+            text += str(part.get("text"))
+        elif part.get("type") in _MEDIA:
+            media.append(part.get("data") or part.get("uri"))
+    return text, media
 
 
 def _call(id: Any, name: Any, arguments: Any) -> str:
@@ -220,7 +230,7 @@ def _no_result(call: Call) -> dict[str, Any]:
 def _quoted(message: Message, author: str | None, opening: str = "") -> dict[str, Any]:
     """A message as one `user_input`: header, texts, calls; media after them."""
     said = _content(message)
-    text = "\n".join(part["text"] for part in said if part["type"] == "text")
+    text = "".join(part["text"] for part in said if part["type"] == "text")  # as the digest joins them
     lines = [QUOTE_HEADER.format(author=_named(author)), opening + (_cut(text) if opening else text)]
     for call in message.calls:
         if call.invalid:
