@@ -27,7 +27,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .interactions import Interaction
+    from .interactions import Error, Interaction, Unknown
 
 __all__ = [
     "ApiError",
@@ -171,11 +171,16 @@ class OutcomeUnknown(BridgeError):
 
 
 class InteractionFailed(BridgeError):
-    """Raised when a turn ended without the answer it was asked for. `interaction` is the whole of it."""
+    """Raised when a turn ended without the answer it was asked for. `interaction` is the whole of it, what had come included."""
 
     def __init__(self, message: str, interaction: Interaction) -> None:
         self.interaction = interaction
         super().__init__(message)
+
+    @property
+    def errors(self) -> list[Error | Unknown]:
+        """What the service says went wrong, each with a code and a message; empty where it says nothing."""
+        return list(self.interaction.errors or [])
 
 
 class DeadlineExceeded(BridgeError):

@@ -297,6 +297,8 @@ async def test_a_failed_turn_raises_with_its_interaction(service: Service, strea
     with pytest.raises(InteractionFailed, match=status) as failure:
         await ask(service.chat(labels={"local-status": status}), [HumanMessage("hello")], streaming)
     assert failure.value.interaction.id.startswith("v1_")
+    assert failure.value.errors == list(failure.value.interaction.errors or [])
+    assert bool(failure.value.errors) == (status == "failed")
 
 
 @pytest.mark.covers("langgraph:chat:errors")
