@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from langchain_core.language_models import BaseChatModel
 from langchain_core.output_parsers import (
     BaseOutputParser,
     JsonOutputKeyToolsParser,
@@ -21,16 +22,13 @@ from langchain_core.utils.pydantic import is_basemodel_subclass
 
 from bridge.errors import InvalidRequest
 
-if TYPE_CHECKING:
-    from .chat import ChatInteractions
-
 __all__ = ["structured"]
 
 _METHODS = ("json_schema", "function_calling", "json_mode")
 
 
 def structured(
-    model: ChatInteractions,
+    model: BaseChatModel,
     schema: Any,
     *,
     method: str,

@@ -43,7 +43,7 @@ from bridge.sessions import plan
 from ._tools import ToolLike, response_format_of, tool_choice_of, tools_of
 from .answers import Answer, events_of, message_of
 from .messages import system_instruction, to_history
-from .requests import SETTINGS, call_of, fields_of, given_of
+from .requests import OWN, call_of, fields_of, given_of
 from .turns import Turn
 
 if TYPE_CHECKING:
@@ -162,9 +162,8 @@ class ChatInteractions(BaseChatModel):
     @property
     def _identifying_params(self) -> dict[str, Any]:
         """Everything an answer depends on, so that no two configurations share a cache entry. No secrets."""
-        names = ("model", "agent", "session", "session_name", "temperature", "max_tokens", "thinking_level")
-        more = ("thinking_summaries", "generation_config", "tools", "output_version", *SETTINGS)
-        params = {name: getattr(self, name) for name in (*names, *more)}
+        names = {*OWN, "session_name", "output_version"} - {"stop"}
+        params = {name: getattr(self, name) for name in sorted(names)}
         # Not under `stop`, which LangChain overwrites with the call's.
         return given_of({**params, "stop_sequences": self.stop, "backend": self._backend.identity})
 
@@ -252,7 +251,7 @@ class ChatInteractions(BaseChatModel):
         kwargs: Mapping[str, Any],
     ) -> Turn:
         given = call_of(kwargs)
-        fields = fields_of(self, stop, given)
+        fields = fields_of({name: getattr(self, name) for name in OWN}, stop, given)
         if instruction := system_instruction(messages):
             fields["system_instruction"] = instruction
         history = to_history(messages)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bridge.errors import InvalidRequest
 from bridge.interactions import GenerationConfig
 
 from ._tools import response_format_of, tool_choice_of, tools_of
 
-if TYPE_CHECKING:
-    from .chat import ChatInteractions
-
-__all__ = ["SETTINGS", "call_of", "fields_of", "given_of"]
+__all__ = ["OWN", "SETTINGS", "call_of", "fields_of", "given_of"]
 
 _GENERATION = frozenset(GenerationConfig.model_fields) - {"tool_choice"}
 SETTINGS = (
@@ -23,6 +20,20 @@ SETTINGS = (
     "labels",
     "service_tier",
     "safety_settings",
+)
+# The chat model's fields that a request is made of.
+OWN = (
+    *SETTINGS,
+    "agent",
+    "generation_config",
+    "max_tokens",
+    "model",
+    "session",
+    "stop",
+    "temperature",
+    "thinking_level",
+    "thinking_summaries",
+    "tools",
 )
 _PER_CALL = frozenset(
     {
@@ -65,31 +76,34 @@ def call_of(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
-def fields_of(chat: ChatInteractions, stop: list[str] | None, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The request but for its parent, its input and the system instruction. Raises `InvalidRequest` for what does not go together."""
-    fields: dict[str, Any] = {name: given.get(name, getattr(chat, name)) for name in SETTINGS}
+def fields_of(own: Mapping[str, Any], stop: list[str] | None, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The request but for its parent, its input and the system instruction: the model's `OWN` settings with the call's on top.
+
+    Raises `InvalidRequest` for what does not go together.
+    """
+    fields: dict[str, Any] = {name: given.get(name, own[name]) for name in SETTINGS}
     fields["response_modalities"] = given.get("response_modalities")
     if "model" in given or "agent" in given:
         fields |= {"model": given.get("model"), "agent": given.get("agent")}
     else:
-        fields |= {"model": chat.model, "agent": chat.agent}
+        fields |= {"model": own["model"], "agent": own["agent"]}
     fields["response_format"] = response_format_of(fields["response_format"])
-    fields["tools"] = tools = tools_of([*(chat.tools or ()), *given.get("tools", ())]) or None
+    fields["tools"] = tools = tools_of([*(own["tools"] or ()), *given.get("tools", ())]) or None
     plain = {
-        "temperature": chat.temperature,
-        "max_output_tokens": chat.max_tokens,
-        "thinking_level": chat.thinking_level,
-        "thinking_summaries": chat.thinking_summaries,
+        "temperature": own["temperature"],
+        "max_output_tokens": own["max_tokens"],
+        "thinking_level": own["thinking_level"],
+        "thinking_summaries": own["thinking_summaries"],
     }
     config = {
-        **(chat.generation_config or {}),
+        **(own["generation_config"] or {}),
         **given_of(plain),
         **given.get("generation_config", {}),
         **{name: value for name, value in given.items() if name in _GENERATION},
     }
     if "max_tokens" in given:
         config["max_output_tokens"] = given["max_tokens"]
-    if stops := stop or given.get("stop_sequences") or chat.stop:
+    if stops := stop or given.get("stop_sequences") or own["stop"]:
         config["stop_sequences"] = stops
     if (choice := tool_choice_of(given.get("tool_choice"), tools or ())) is not None:
         config["tool_choice"] = choice
@@ -101,6 +115,6 @@ def fields_of(chat: ChatInteractions, stop: list[str] | None, given: Mapping[str
             "generation_config",
         )
     fields["generation_config"] = config or None
-    if chat.session == "off":
+    if own["session"] == "off":
         fields["store"] = False
     return given_of(fields)

@@ -55,20 +55,12 @@ class Turn:
             )
         # A replay mends the same places again; only a turn that follows tells the server of them for the first time.
         level = logging.WARNING if plan.reason == "follows" else logging.DEBUG
-        if plan.unanswered:
-            _log.log(
-                level,
-                "session %s: the calls %s got no result before the conversation went on; the model is told so",
-                plan.session,
-                ", ".join(plan.unanswered),
-            )
-        if plan.orphans:
-            _log.log(
-                level,
-                "session %s: the results of %s answer no open call of the session; they are quoted",
-                plan.session,
-                ", ".join(plan.orphans),
-            )
+        for ids, fate in (
+            (plan.unanswered, "got no result before the conversation went on; the model is told so"),
+            (plan.orphans, "have results that answer no open call of the session; they are quoted"),
+        ):
+            if ids:
+                _log.log(level, "session %s: the calls %s %s", plan.session, ", ".join(ids), fate)
 
     def lost(self, error: ApiError) -> bool | None:
         """Whether the error says that the parent is gone; None where a look at the parent must tell.
