@@ -1,0 +1,34 @@
+"""Background work that survives: what is known of interactions that were started for a graph and are waited for.
+
+Here is what every interface shares: what a job is and who keeps the record of it. How a graph starts, parks and wakes is
+`bridge.langgraph`'s.
+
+Each name is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bridge._lazy import lazy
+
+if TYPE_CHECKING:
+    from .job import Intent, Job, Place
+    from .stores.postgres import PostgresJobStore
+    from .stores.sqlite import SqliteJobStore
+    from .stores.store import Arrival, JobStore
+
+__all__ = ["Arrival", "Intent", "Job", "JobStore", "Place", "PostgresJobStore", "SqliteJobStore"]
+
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "Arrival": "stores.store",
+        "Intent": "job",
+        "Job": "job",
+        "JobStore": "stores.store",
+        "Place": "job",
+        "PostgresJobStore": "stores.postgres",
+        "SqliteJobStore": "stores.sqlite",
+    },
+)
