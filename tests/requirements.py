@@ -562,6 +562,7 @@ LOCAL: tuple[Requirement, ...] = (
     R("local:controls:delay", "A label delays a turn, which can be cancelled meanwhile.", "issue: embedded service"),
     R("local:controls:drop", "A label cuts the first stream while the turn goes on.", "issue: embedded service"),
     R("local:controls:http", "A label answers the first of equal requests with a status.", "issue: embedded service"),
+    R("local:controls:webhook", "Labels lose, repeat, hasten and delay a turn's webhooks.", "issue: background work"),
     R("local:controls:refused", "A control that makes no sense is refused by name.", "ours"),
     R(
         "local:switches:background-stream",
@@ -767,7 +768,47 @@ LOCAL: tuple[Requirement, ...] = (
     R("local:analysis:large", "32 MB and a million rows are analysed within 20 s and 256 MB.", "issue: demo"),
 )
 
+WEBHOOKS: tuple[Requirement, ...] = (
+    R(
+        "local:webhooks:request",
+        "A background turn's end is told to the request's own addresses, under an RS256 token whose key stands in a JWKS.",
+        "API: webhooks",
+    ),
+    R(
+        "local:webhooks:registered",
+        "A registered address is told of the ends it asked for, signed as Standard Webhooks says.",
+        "API: webhooks",
+    ),
+    R("local:webhooks:cancelled", "A cancelled turn is told of; endings without an event are not.", "API: webhooks"),
+    R("local:webhooks:rotation", "A new secret signs beside the old ones until these end.", "API: webhooks"),
+    R(
+        "local:webhooks:retry",
+        "A delivery is tried again under its id until it is answered 2xx; redirects are not followed.",
+        "API: webhooks",
+    ),
+    R("local:webhooks:given-up", "After 24 hours a delivery is given up and its webhook disabled.", "API: webhooks"),
+    R("local:webhooks:many", "A silent receiver holds up nobody, and many are told, each once.", "ours"),
+    R(
+        "local:webhooks:restart",
+        "What could not be delivered is delivered after a restart, a turn's end that the restart made too.",
+        "issue: background work",
+    ),
+    R("local:webhooks:loops", "Deliveries go on from one event loop to the next.", "ours"),
+    R(
+        "local:webhooks:deleted",
+        "A deleted webhook is told nothing more, and of a deleted turn nobody is told.",
+        "ours",
+    ),
+    R(
+        "local:webhooks:registry",
+        "Webhooks are created, listed, changed, pinged and deleted over HTTP.",
+        "API: webhooks",
+    ),
+    R("local:webhooks:refused", "An address or a setting that makes no sense is 400 with its name.", "ours"),
+)
+
 HTTP: tuple[Requirement, ...] = (
+    R("http:webhooks", "A backend without webhooks says so, and no foreign key is served.", "ours"),
     R("http:origin", "Without a key, requests from pages of other sites are refused.", "ours"),
     R("http:create", "A create answers 200 with the interaction as JSON.", "API: interactions.create"),
     R("http:versions", "Every version segment and the form of Vertex are the same service.", "issue: embedded service"),
@@ -1099,7 +1140,7 @@ REPO: tuple[Requirement, ...] = (
     R("repo:locks", "No committed file names a package registry's host, and every lock carries hashes.", "ours"),
 )
 
-REQUIREMENTS: tuple[Requirement, ...] = (*MODEL, *GEMINI, *LOCAL, *HTTP, *LANGGRAPH, *SESSIONS, *CLI, *REPO)
+REQUIREMENTS: tuple[Requirement, ...] = (*MODEL, *GEMINI, *LOCAL, *WEBHOOKS, *HTTP, *LANGGRAPH, *SESSIONS, *CLI, *REPO)
 
 # Why a test may be skipped: the reason a skip gives must begin with one of these.
 SKIPS: dict[str, str] = {

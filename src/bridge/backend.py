@@ -16,7 +16,7 @@ from .interactions import CreateAgentInteraction, CreateInteraction, CreateModel
 from .interactions._open import reason_of
 
 if TYPE_CHECKING:
-    from .interactions import Agent, Environment, EnvironmentFile, Event, Interaction
+    from .interactions import Agent, Environment, EnvironmentFile, Event, Interaction, Webhook
 
 __all__ = [
     "Agents",
@@ -24,6 +24,7 @@ __all__ = [
     "Capabilities",
     "Environments",
     "Files",
+    "Webhooks",
     "as_request",
     "require",
 ]
@@ -42,6 +43,8 @@ class Capabilities:
     """How a broken stream goes on: from an event id, by listing again, or not."""
     environments: bool = True
     agents: bool = True
+    webhooks: bool = False
+    """It reports ends to addresses: it takes `webhook_config`, and has `webhooks` (see `Webhooks`)."""
     approvals: bool = False
     """A run can stop for a human's approval."""
     budgets: frozenset[str] = frozenset({"max_output_tokens", "max_total_tokens"})
@@ -103,6 +106,38 @@ class Files(Protocol):
 
     async def write(self, environment_id: str, path: str, data: bytes, *, overwrite: bool = True) -> EnvironmentFile:
         """Writes a file. Raises `Conflict` where it exists and `overwrite` is False."""
+        ...
+
+
+class Webhooks(Protocol):
+    """Addresses that are told of every end they asked for. What a backend with the capability `webhooks` has under that name."""
+
+    async def create(self, /, **fields: Any) -> Webhook:
+        """Registers `uri` for `subscribed_events`, with a `name`. The answer, and no later one, has `new_signing_secret`."""
+        ...
+
+    async def get(self, id: str) -> Webhook:
+        """A webhook by id. Raises `NotFound`."""
+        ...
+
+    def list(self, *, page_size: int | None = None) -> AsyncIterator[Webhook]:
+        """All webhooks, page by page."""
+        ...
+
+    async def update(self, id: str, *, update_mask: str | None = None, **fields: Any) -> Webhook:
+        """Changes `name`, `uri`, `subscribed_events` or `state`. Raises `NotFound`."""
+        ...
+
+    async def delete(self, id: str) -> None:
+        """Forgets a webhook. Raises `NotFound`."""
+        ...
+
+    async def ping(self, id: str) -> None:
+        """Has a delivery sent that tells nothing. Raises `NotFound`."""
+        ...
+
+    async def rotate_signing_secret(self, id: str, *, revocation_behavior: str | None = None) -> str:
+        """A new secret; `revocation_behavior` says when the ones before it end. Raises `NotFound`."""
         ...
 
 

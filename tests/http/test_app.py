@@ -574,3 +574,15 @@ async def test_without_a_key_pages_of_other_sites_are_kept_out(
     headers = {"origin": origin, **({"x-goog-api-key": key} if key else {})}
     answered, _ = await served.call("POST", "interactions", json={"model": "m", "input": "x"}, headers=headers)
     assert answered == status
+
+
+@pytest.mark.covers("http:webhooks")
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/v1/webhooks"), ("POST", "/v1/webhooks/x:ping"), ("GET", "/.well-known/jwks.json")]
+)
+async def test_a_backend_without_webhooks_says_so(serve: Serve, method: str, path: str) -> None:
+    """501 with the name of what it lacks, and the other way on."""
+    served = await serve(backend=Failing(RuntimeError()))
+    status, answer = await served.call(method, path)
+    assert status == 501
+    assert "'failing' has no webhooks; poll or watch" in answer["error"]["message"]

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import socket
-import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bridge.backend import Backend
@@ -21,6 +18,7 @@ from bridge.connect import sync_backend
 from bridge.http import create_app
 from bridge.interactions import CreateInteraction, Event, Interaction
 from bridge.langgraph import ChatInteractions
+from tests.receivers import served
 
 
 class Recording:
@@ -73,23 +71,6 @@ class RecordingApp:
             await send(message)
 
         await self._app(scope, read, write)
-
-
-@contextmanager
-def served(app: ASGIApp) -> Iterator[str]:
-    """The base URL of an app that answers on a real socket of this machine while the block runs."""
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    listener.listen()  # callers may connect before the server accepts
-    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="warning", timeout_graceful_shutdown=2))
-    thread = threading.Thread(target=server.run, args=([listener],))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
-        listener.close()
 
 
 @dataclass

@@ -26,6 +26,7 @@ def created(**fields: Any) -> dict[str, Any]:
         "interaction": {"id": ID, "status": "in_progress", "model": "m", **fields},
     }
 
+
 def completed(status: str = "completed", **fields: Any) -> dict[str, Any]:
     return {"event_type": "interaction.completed", "interaction": {"id": ID, "status": status, "model": "m", **fields}}
 

@@ -9,6 +9,7 @@ import hmac
 import logging
 from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from starlette.applications import Starlette
@@ -18,17 +19,19 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bridge.backend import Backend
+from bridge.backend import Backend, Webhooks, require
 from bridge.errors import ApiError, BridgeError
 
 from .sse import event_response
 from .uploads import Uploads
-from .wire import answer, error_facts, error_response, flag, json_body, page
+from .wire import answer, error_facts, error_response, flag, json_body, page, refused
 
 __all__ = ["create_app"]
 
 _log = logging.getLogger(__name__)
 _Endpoint = Callable[[Request], Awaitable[Response]]
+# Where receivers of webhooks find the key; open to all, as on the real service.
+_JWKS = "/.well-known/jwks.json"
 # The version may be anything; the second form is the one of Vertex.
 _PREFIXES = ("/{version}/projects/{project}/locations/{location}", "/{version}")
 
@@ -52,6 +55,7 @@ def create_app(
     """
     api = _Api(backend, max_body, Uploads(backend, max_upload))
     routes: list[BaseRoute] = [route for prefix in _PREFIXES for route in _routes(prefix, api)]
+    routes.append(_route(_JWKS, GET=api.jwks))
     app = Starlette(routes=routes, exception_handlers={HTTPException: _no_route})
     app.router.redirect_slashes = False
     return _Door(app, api_key)
@@ -67,7 +71,7 @@ class _Door:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             request = Request(scope)
-            if self._key is not None and not self._admitted(request):
+            if self._key is not None and scope["path"] != _JWKS and not self._admitted(request):
                 refusal = error_response(401, "authentication", "The API key is missing or not valid.")
                 await refusal(scope, receive, send)
                 return
@@ -159,6 +163,50 @@ class _Api:
         await self._backend.environments.delete(request.path_params["id"])
         return answer({})
 
+    async def create_webhook(self, request: Request) -> Response:
+        return answer((await self._webhooks.create(**await json_body(request, self._max_body))).to_wire())
+
+    async def list_webhooks(self, request: Request) -> Response:
+        webhooks = [webhook async for webhook in self._webhooks.list()]
+        found, token = page(request, webhooks, lambda webhook: (False, webhook.id))
+        return answer({"webhooks": [webhook.to_wire() for webhook in found], **token})
+
+    async def get_webhook(self, request: Request) -> Response:
+        return answer((await self._webhooks.get(request.path_params["id"])).to_wire())
+
+    async def update_webhook(self, request: Request) -> Response:
+        fields = await json_body(request, self._max_body)
+        _check_known(fields, "name", "uri", "subscribed_events", "state")
+        mask = request.query_params.get("update_mask") or None
+        return answer((await self._webhooks.update(request.path_params["id"], update_mask=mask, **fields)).to_wire())
+
+    async def delete_webhook(self, request: Request) -> Response:
+        await self._webhooks.delete(request.path_params["id"])
+        return answer({})
+
+    async def ping_webhook(self, request: Request) -> Response:
+        await self._webhooks.ping(request.path_params["id"])
+        return answer({})
+
+    async def rotate_webhook(self, request: Request) -> Response:
+        fields = await json_body(request, self._max_body)
+        _check_known(fields, "revocation_behavior")
+        secret = await self._webhooks.rotate_signing_secret(request.path_params["id"], **fields)
+        return answer({"secret": secret})
+
+    async def jwks(self, request: Request) -> Response:
+        keys = getattr(self._webhooks, "jwks", None)
+        if keys is None:  # the signatures are another service's
+            refused("This service signs no webhooks itself.", status=404, code="not_found")
+        return answer(await keys())
+
+    @property
+    def _webhooks(self) -> Webhooks:
+        require(self._backend, "webhooks", "poll or watch")
+        backend: Any = self._backend
+        webhooks: Webhooks = backend.webhooks
+        return webhooks
+
     async def files(self, request: Request) -> Response:
         environment, path = request.path_params["id"], request.path_params.get("path", "")
         if request.query_params.get("alt") == "media":
@@ -184,6 +232,12 @@ class _Api:
         return answer({}, {"x-goog-upload-url": str(url), "x-goog-upload-status": "active"})
 
 
+def _check_known(fields: dict[str, Any], *known: str) -> None:
+    for name in fields:
+        if name not in known:
+            refused(f"Unknown parameter: {name[:80]!r}.", code="parameter_unknown")
+
+
 def _routes(prefix: str, api: _Api) -> list[Route]:
     routes = [
         _route(f"{prefix}/interactions", POST=api.create),
@@ -191,6 +245,9 @@ def _routes(prefix: str, api: _Api) -> list[Route]:
         _route(f"{prefix}/interactions/{{id}}/cancel", POST=api.cancel),
         _route(f"{prefix}/agents", GET=api.list_agents, POST=api.create_agent),
         _route(f"{prefix}/environments", GET=api.list_environments, POST=api.create_environment),
+        _route(f"{prefix}/webhooks", GET=api.list_webhooks, POST=api.create_webhook),
+        _route(f"{prefix}/webhooks/{{id}}:ping", POST=api.ping_webhook),
+        _route(f"{prefix}/webhooks/{{id}}:rotateSigningSecret", POST=api.rotate_webhook),
         _route(f"{prefix}/environments/{{id}}/files", GET=api.files),
         _route(f"{prefix}/environments/{{id}}/files/{{path:path}}", GET=api.files),
         _route(f"/upload{prefix}/environments/{{environment}}/files/{{path:path}}", PUT=api.upload, POST=api.upload),
@@ -199,6 +256,7 @@ def _routes(prefix: str, api: _Api) -> list[Route]:
     for name, methods in (
         ("agents", {"GET": api.get_agent, "DELETE": api.delete_agent}),
         ("environments", {"GET": api.get_environment, "DELETE": api.delete_environment}),
+        ("webhooks", {"GET": api.get_webhook, "PATCH": api.update_webhook, "DELETE": api.delete_webhook}),
     ):
         routes += [_route(f"{prefix}/{name}{again}/{{id}}", **methods) for again in ("", f"/{name}")]
     return routes

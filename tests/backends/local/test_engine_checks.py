@@ -172,7 +172,7 @@ async def test_two_functions_of_one_name_are_400(service: Service) -> None:
         ({"background": True, "store": False}, ["background", "store"]),
         ({"service_tier": "deferred"}, ["deferred", "background=true"]),
         ({"service_tier": "deferred", "background": True, "store": False}, ["store"]),
-        ({"webhook_config": {"uris": ["http://127.0.0.1/"]}, "background": True}, ["webhook_config", "poll or watch"]),
+        ({"webhook_config": {"uris": ["http://127.0.0.1/"]}}, ["webhook_config", "background=true"]),
         ({"cached_content": "cachedContents/x"}, ["cached_content"]),
         ({"response_modalities": ["text", "image"]}, ["'image'", "response_modalities"]),
         ({"response_format": {"type": "image"}}, ["'image'", "response_format"]),

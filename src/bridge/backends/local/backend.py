@@ -27,7 +27,7 @@ class LocalBackend:
     """
 
     name = "local"
-    capabilities = Capabilities()
+    capabilities = Capabilities(webhooks=True)
 
     def __init__(
         self, data: str | Path | None = None, *, engine: Engine | None = None, **settings: Unpack[EngineSettings]
@@ -39,6 +39,7 @@ class LocalBackend:
         self.agents = self.engine.agents
         self.environments = self.engine.environments
         self.files = self.engine.files
+        self.webhooks = self.engine.webhooks
 
     async def create(self, request: CreateInteraction | None = None, /, **fields: Any) -> Interaction:
         """Starts a turn and waits for its end, or for its start where `background` is set."""

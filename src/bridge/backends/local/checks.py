@@ -11,6 +11,7 @@ import binascii
 import re
 from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from bridge.errors import ApiError, api_error
 from bridge.interactions import (
@@ -31,6 +32,7 @@ from bridge.interactions import (
     ToolChoice,
     Unknown,
     UserInput,
+    WebhookConfig,
     pending_calls,
 )
 from bridge.interactions.content import CONTENT
@@ -39,7 +41,7 @@ from bridge.interactions.requests.config import AGENT_KINDS, FORMAT_KINDS
 from bridge.interactions.requests.tools import KINDS as TOOL_KINDS
 from bridge.interactions.steps import INPUT_ITEM, STEP
 
-__all__ = ["check_calls", "check_parts", "check_request", "check_tools", "refused"]
+__all__ = ["check_calls", "check_parts", "check_request", "check_tools", "check_uri", "refused"]
 
 _KINDS: dict[str, list[str]] = {
     "agent_config": [*AGENT_KINDS],
@@ -69,6 +71,9 @@ _VALUES: dict[type[Model], dict[str, tuple[str, ...]]] = {
 }
 _TIERS = ("flex", "standard", "priority", "deferred")
 _LABEL = re.compile(r"[a-z0-9_-]{0,63}")
+_MOST_URIS = 10
+_LONGEST_URI = 2048  # characters
+_PLAIN = re.compile(f"[!-~]{{1,{_LONGEST_URI}}}")
 
 
 def refused(message: str, *, status: int = 400, code: str = "invalid_request") -> ApiError:
@@ -87,6 +92,7 @@ def check_request(request: CreateInteraction, *, streamed: bool) -> None:
     check_parts(request)
     _check_modes(request, streamed)
     _check_labels(request.labels or {})
+    _check_webhooks(request)
     _check_unsupported(request)
     if isinstance(request, CreateModelInteraction) and isinstance(request.generation_config, GenerationConfig):
         _check_generation(request.generation_config, request.tools or ())
@@ -124,6 +130,20 @@ def check_tools(tools: Sequence[Any], honoured: Container[str]) -> None:
                 f"The tool {tool.type!r} at 'tools[{number}]' is not supported by the local service, which runs functions and "
                 f"code_execution; register a callable for it (server_tools={{{tool.type!r}: ...}}) or leave it out."
             )
+
+
+def check_uri(uri: Any, where: str) -> None:
+    """Refuses what is no address that a webhook's delivery could go to."""
+    try:
+        scheme, place, *_ = parts = urlsplit(uri if isinstance(uri, str) and _PLAIN.fullmatch(uri) else "")
+        fits = scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and "@" not in place
+    except ValueError:  # no number for a port, half an IPv6 address
+        fits = False
+    if not fits:
+        raise refused(
+            f"Invalid value at {where!r}: expected an http or https address of at most {_LONGEST_URI} characters, "
+            "without spaces or a user's name."
+        )
 
 
 def check_calls(parent: Sequence[Step], history: Sequence[Step], steps: Sequence[Step]) -> None:
@@ -228,6 +248,19 @@ def _check_modes(request: CreateInteraction, streamed: bool) -> None:
             raise refused("service_tier='deferred' cannot stream.")
 
 
+def _check_webhooks(request: CreateInteraction) -> None:
+    config = request.webhook_config
+    if not isinstance(config, WebhookConfig):
+        return
+    if not request.background:
+        raise refused("'webhook_config' needs background=true.")
+    uris = config.uris or []
+    if len(uris) > _MOST_URIS:
+        raise refused(f"Too many values at 'webhook_config.uris': at most {_MOST_URIS}.")
+    for number, uri in enumerate(uris):
+        check_uri(uri, f"webhook_config.uris[{number}]")
+
+
 def _check_labels(labels: Mapping[str, str]) -> None:
     if len(labels) > 64:
         raise refused("At most 64 entries are supported for 'labels'.")
@@ -256,10 +289,6 @@ def _check_unsupported(request: CreateInteraction) -> None:
             raise refused(
                 f"The value {name!r} at 'response_modalities' is not supported by the local service: it writes text."
             )
-    if request.webhook_config is not None:
-        raise refused(
-            "'webhook_config' is not supported by the local service, which delivers no webhooks; poll or watch."
-        )
     if getattr(request, "cached_content", None) is not None:
         raise refused("'cached_content' is not supported by the local service, which has no explicit caching.")
 

@@ -33,6 +33,7 @@ from bridge.interactions import (
     GenerationConfig,
     Interaction,
     Step,
+    WebhookConfig,
     meaning_of,
     pending_calls,
 )
@@ -50,6 +51,7 @@ from .turns.events import place_of
 from .turns.record import Record, interaction_of, new_call_id, new_interaction_id
 from .turns.run import Run
 from .turns.usage import Meter
+from .webhooks import Webhooks
 
 __all__ = ["Engine", "EngineSettings"]
 
@@ -85,8 +87,8 @@ class Engine:
         responder: who decides the steps of a turn; a `RuleResponder` by default.
         sandbox: where programs run; a `MontySandbox` by default, started when first needed.
         retention: seconds after which interactions, and environments not used since, are gone; None keeps them.
-        test_controls: whether the labels `local-delay-ms`, `local-status`, `local-steps`, `local-drop-after` and
-            `local-http` of a request steer its turn.
+        test_controls: whether the labels `local-delay-ms`, `local-status`, `local-steps`, `local-drop-after`, `local-http`,
+            `local-webhook` and `local-webhook-delay-ms` of a request steer its turn.
         server_tools: Python callables that stand in for server tools, by tool type ("google_search").
         switches: how it behaves where the real service's behaviour is in dispute.
         run_timeout: seconds a program may run.
@@ -134,10 +136,12 @@ class Engine:
         self.agents = AgentRegistry(self._store)
         self.environments = EnvironmentFolders(self._store, clock, retention)
         self.files = EnvironmentFiles(self.environments)
+        self.webhooks = Webhooks(self._store, clock)
 
     async def start(self) -> None:
         """Opens the data folder now; otherwise the first call does. Raises `NotConfigured` where it cannot be used."""
         await self._store.root()
+        self.webhooks.resume()
 
     async def create(self, request: CreateInteraction) -> Interaction:
         """Starts a turn and waits for its end; with `background`, gives it as it starts.
@@ -146,6 +150,9 @@ class Engine:
         """
         run = await self._start(request, streamed=False)
         if run.record.background and run.started is not None:
+            if run.record.webhook.get("control") == "early":
+                await run.ended()
+                await self.webhooks.deliver(run.record.id)
             return run.started
         try:
             await run.ended()
@@ -219,6 +226,7 @@ class Engine:
         for run in runs:
             if not run.closed:
                 await self._end(run, _STOPPED)
+        await self.webhooks.aclose()
         if self._own_sandbox and self._sandbox is not None:
             await self._sandbox.aclose()
         await self._store.aclose()
@@ -245,7 +253,7 @@ class Engine:
         steps = input_steps(request.input)
         check_calls(chain[-1].steps if chain else (), _steps_of(chain), steps)
         environment = await self._environment(request, agent)
-        record = self._record(request, steps, environment)
+        record = self._record(request, steps, environment, controls)
         if request.continuation_token is not None:
             controls = Controls()
             if chain:  # the next hop answers the input of the hop before it
@@ -262,6 +270,7 @@ class Engine:
         except asyncio.CancelledError:
             self._abandon(run)
             raise
+        self.webhooks.resume()
         return run
 
     def _answer_once(self, controls: Controls, request: CreateInteraction) -> None:
@@ -319,7 +328,9 @@ class Engine:
         await self.environments.open(id, config)
         return id.removeprefix("environments/")
 
-    def _record(self, request: CreateInteraction, steps: list[Step], environment: str | None) -> Record:
+    def _record(
+        self, request: CreateInteraction, steps: list[Step], environment: str | None, controls: Controls
+    ) -> Record:
         now = self._clock()
         if isinstance(request, CreateAgentInteraction):
             who = {"agent": request.agent}
@@ -338,6 +349,7 @@ class Engine:
             text_in_start=self._switches.first_text_in_start,
             environment_id=environment,
             input=steps,
+            webhook=_webhook(request, controls),
         )
 
     async def _turn(
@@ -451,8 +463,9 @@ class Engine:
                 self._tokens.add(record.continuation_token)
         record.updated = self._clock()
         record.status = ending.status
+        told = False
         try:
-            await self._keep(run)
+            told = await self._keep(run)
             if record.environment_id is not None:
                 await self.environments.touched(record.environment_id)
         except BridgeError as error:  # what was not kept is still told to those who wait
@@ -461,6 +474,8 @@ class Engine:
             run.close()
             self._runs.pop(record.id, None)
             self._tasks.discard(run)
+        if told:
+            self.webhooks.wake()
 
     def _never_began(self, run: Run, opened: asyncio.Future[None]) -> None:
         """Its task is over: where it was cancelled before its first step, those who wait for it are told."""
@@ -470,9 +485,9 @@ class Engine:
             run.close()
             self._tasks.discard(run)
 
-    async def _keep(self, run: Run) -> None:
-        if run.record.stored:
-            await self._store.update(run.record)
+    async def _keep(self, run: Run) -> bool:
+        """Keeps the record as it is. Says whether somebody is to be told."""
+        return run.record.stored and await self._store.update(run.record)
 
     def _abandon(self, run: Run) -> None:
         """Its caller is gone: a turn of which nothing is stored has nobody left to end for."""
@@ -487,7 +502,10 @@ class Engine:
             raise refused(f"Interaction {id[:120]} not found.", status=404, code="not_found")
         self._hidden.pop(id, None)
         run = self._runs.get(id)
-        return run if run is not None else Run(await self._store.load(id, self._oldest()))
+        if run is None:
+            run = Run(await self._store.load(id, self._oldest()))
+            self.webhooks.resume()
+        return run
 
     def _oldest(self) -> float:
         return float("-inf") if self._retention is None else self._clock() - self._retention
@@ -510,6 +528,17 @@ def _meter(request: CreateInteraction, steps: list[Step], agent: Agent | None, t
         max_total_tokens=config.max_total_tokens if isinstance(config, AntigravityConfig) else None,
         stop_sequences=generation.stop_sequences or (),
     )
+
+
+def _webhook(request: CreateInteraction, controls: Controls) -> dict[str, Any]:
+    """Who is told of a turn's end, as its record keeps it."""
+    config = request.webhook_config
+    asked = {
+        **(config.to_wire() if isinstance(config, WebhookConfig) else {}),
+        "control": controls.webhook,
+        "delay": controls.webhook_delay,
+    }
+    return {name: asked[name] for name in ("uris", "user_metadata", "control", "delay") if asked.get(name)}
 
 
 def _steps_of(chain: Sequence[Record]) -> list[Step]:

@@ -74,6 +74,8 @@ class Controls:
 
     `delay` in seconds, spread evenly over the turn's steps; `status` is the one the turn ends with; `steps` is how many it
     has; `drop_after` events its first stream is cut; `http` is the status that the first request of its kind is answered.
+    `webhook` says whether the deliveries that tell of its end are lost, come twice, or come early, before the create is
+    answered; `webhook_delay` is the seconds by which they are late.
     """
 
     delay: float = 0.0
@@ -81,27 +83,34 @@ class Controls:
     steps: int | None = None
     drop_after: int | None = None
     http: int | None = None
+    webhook: str | None = None
+    webhook_delay: float = 0.0
 
     @classmethod
     def of(cls, labels: Mapping[str, str] | None) -> Controls:
         """The controls that labels ask for. Raises `InvalidRequest` where a value is none."""
         labels = labels or {}
-        status = labels.get("local-status")
-        possible = [name for name, meaning in STATUSES.items() if meaning.ends_wait]
-        if status is not None and status not in possible:
-            raise InvalidRequest(
-                f"The value {status!r} is not supported for 'local-status' at 'labels'. "
-                f"Supported values: {', '.join(possible)}.",
-                "labels.local-status",
-            )
         delay = _number(labels, "local-delay-ms", 0, 3_600_000)
+        webhook_delay = _number(labels, "local-webhook-delay-ms", 0, 3_600_000)
         return cls(
             delay=(delay or 0) / 1000,
-            status=status,
+            status=_one_of(labels, "local-status", [name for name, meaning in STATUSES.items() if meaning.ends_wait]),
             steps=_number(labels, "local-steps", 1, 10_000),
             drop_after=_number(labels, "local-drop-after", 0, 1_000_000),
             http=_number(labels, "local-http", 400, 599),
+            webhook=_one_of(labels, "local-webhook", ["lost", "twice", "early"]),
+            webhook_delay=(webhook_delay or 0) / 1000,
         )
+
+
+def _one_of(labels: Mapping[str, str], name: str, possible: list[str]) -> str | None:
+    text = labels.get(name)
+    if text is not None and text not in possible:
+        raise InvalidRequest(
+            f"The value {text!r} is not supported for {name!r} at 'labels'. Supported values: {', '.join(possible)}.",
+            f"labels.{name}",
+        )
+    return text
 
 
 def _number(labels: Mapping[str, str], name: str, low: int, high: int) -> int | None:

@@ -23,6 +23,7 @@ from bridge.errors import NotConfigured, NotFound, ServiceFailed, api_error
 from bridge.interactions import Step
 from bridge.interactions.steps import STEP
 
+from .turns.notices import Notice, notices_of
 from .turns.record import Record
 
 __all__ = ["Store"]
@@ -40,6 +41,12 @@ CREATE TABLE IF NOT EXISTS steps (
     PRIMARY KEY (interaction, input, number)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS agents (id TEXT PRIMARY KEY, agent TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS webhooks (id TEXT PRIMARY KEY, webhook TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS notices (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, interaction TEXT NOT NULL, due REAL NOT NULL, begun REAL NOT NULL,
+    attempts INTEGER NOT NULL, id TEXT NOT NULL, webhook TEXT, uri TEXT NOT NULL, body TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS notices_due ON notices (due);
 CREATE TABLE IF NOT EXISTS environments (
     id TEXT PRIMARY KEY, accessed REAL NOT NULL, facts TEXT NOT NULL
 ) WITHOUT ROWID;
@@ -65,6 +72,7 @@ _FACTS = (
     "continuation_token",
     "usage",
     "errors",
+    "webhook",
 )
 
 
@@ -130,10 +138,10 @@ class Store:
         )
         await self._call(lambda db: db.execute(sql, row))
 
-    async def update(self, record: Record) -> None:
-        """Keeps a record's status and facts as they are now."""
-        row = (record.status, _facts(record), record.id)
-        await self._call(lambda db: db.execute("UPDATE interactions SET status = ?, facts = ? WHERE id = ?", row))
+    async def update(self, record: Record) -> bool:
+        """Keeps a record's status and facts as they are now, with the deliveries that tell of its end. Says whether there are any."""
+        now = self._clock()
+        return await self._call(lambda db: _update(db, record, now))
 
     async def chain(self, id: str, oldest: float) -> list[Record]:
         """The record of an id after all those before it, the first of the chain first.
@@ -205,6 +213,62 @@ class Store:
     async def delete_agent(self, id: str) -> bool:
         """Forgets an agent. False where there is none."""
         return bool(await self._call(lambda db: db.execute("DELETE FROM agents WHERE id = ?", (id,)).rowcount))
+
+    async def put_webhook(self, id: str, webhook: dict[str, Any]) -> None:
+        """Keeps a webhook."""
+        row = (id, _text(webhook))
+        await self._call(lambda db: db.execute("INSERT OR REPLACE INTO webhooks VALUES (?, ?)", row))
+
+    async def change_webhook(
+        self, id: str, change: Callable[[dict[str, Any]], dict[str, Any]]
+    ) -> dict[str, Any] | None:
+        """A webhook as `change`, called in the worker thread, makes it of what it is now; None where there is none."""
+
+        def write(db: sqlite3.Connection) -> dict[str, Any] | None:
+            row = db.execute("SELECT webhook FROM webhooks WHERE id = ?", (id,)).fetchone()
+            if row is None:
+                return None
+            changed = change(json.loads(row[0]))
+            db.execute("UPDATE webhooks SET webhook = ? WHERE id = ?", (_text(changed), id))
+            return changed
+
+        return await self._call(write)
+
+    async def webhook(self, id: str) -> dict[str, Any] | None:
+        """A webhook by id."""
+        row = await self._call(lambda db: db.execute("SELECT webhook FROM webhooks WHERE id = ?", (id,)).fetchone())
+        return None if row is None else json.loads(row[0])
+
+    async def webhooks(self) -> list[dict[str, Any]]:
+        """All webhooks, by id."""
+        rows = await self._call(lambda db: db.execute("SELECT webhook FROM webhooks ORDER BY id").fetchall())
+        return [json.loads(row[0]) for row in rows]
+
+    async def delete_webhook(self, id: str) -> bool:
+        """Forgets a webhook. False where there is none."""
+        return bool(await self._call(lambda db: db.execute("DELETE FROM webhooks WHERE id = ?", (id,)).rowcount))
+
+    async def due_notices(self, now: float, most: int) -> tuple[list[Notice], float | None]:
+        """Deliveries that are due, the longest due first, and when the first of the others is."""
+
+        def read(db: sqlite3.Connection) -> tuple[list[Notice], float | None]:
+            due = _notices(db, "due <= ? ORDER BY due, number LIMIT ?", now, most)
+            return due, db.execute("SELECT min(due) FROM notices WHERE due > ?", (now,)).fetchone()[0]
+
+        return await self._call(read)
+
+    async def notices(self, interaction: str) -> list[Notice]:
+        """The deliveries that tell of an interaction and have not arrived."""
+        return await self._call(lambda db: _notices(db, "interaction = ?", interaction))
+
+    async def postpone_notice(self, number: int, due: float) -> None:
+        """A delivery did not arrive and is due again then."""
+        sql = "UPDATE notices SET due = ?, attempts = attempts + 1 WHERE number = ?"
+        await self._call(lambda db: db.execute(sql, (due, number)))
+
+    async def drop_notice(self, number: int) -> None:
+        """A delivery arrived, or is given up."""
+        await self._call(lambda db: db.execute("DELETE FROM notices WHERE number = ?", (number,)))
 
     async def put_environment(self, id: str, accessed: float, facts: dict[str, Any]) -> None:
         """Keeps what is known of an environment."""
@@ -284,9 +348,25 @@ class Store:
             record.errors = [
                 {"code": "aborted", "message": "The service was restarted while this interaction ran; create it anew."}
             ]
-            db.execute(
-                "UPDATE interactions SET status = ?, facts = ? WHERE id = ?", (record.status, _facts(record), record.id)
-            )
+            _update(db, record, self._clock())
+
+
+def _update(db: sqlite3.Connection, record: Record, now: float) -> bool:
+    row = (record.status, _facts(record), record.id)
+    kept = db.execute("UPDATE interactions SET status = ?, facts = ? WHERE id = ?", row).rowcount
+    if not kept or not record.ended or not record.background:
+        return False
+    registered = [json.loads(row[0]) for row in db.execute("SELECT webhook FROM webhooks ORDER BY id")]
+    notices = notices_of(record, registered, now)
+    sql = "INSERT INTO notices (interaction, due, begun, attempts, id, webhook, uri, body) VALUES (?, ?, ?, 0, ?, ?, ?, ?)"
+    db.executemany(sql, [(record.id, n.due, n.begun, n.id, n.webhook, n.uri, n.body) for n in notices])
+    return bool(notices)
+
+
+def _notices(db: sqlite3.Connection, where: str, *values: Any) -> list[Notice]:
+    columns = ("number", "due", "begun", "attempts", "id", "webhook", "uri", "body")
+    sql = f"SELECT {', '.join(columns)} FROM notices WHERE {where}"  # noqa: S608 - texts of this module
+    return [Notice(**dict(zip(columns, row, strict=True))) for row in db.execute(sql, values)]
 
 
 def _record(db: sqlite3.Connection, row: tuple[str, str | None, float, str, str]) -> Record:

@@ -45,6 +45,8 @@ class Record:
     steps: list[Step] = field(default_factory=list)
     usage: dict[str, Any] | None = None
     errors: list[dict[str, str]] = field(default_factory=list)
+    webhook: dict[str, Any] = field(default_factory=dict)
+    """Who is told of its end: `uris` and `user_metadata` of the request, and how its labels steer that (`control`, `delay`)."""
 
     @property
     def ended(self) -> bool:
