@@ -108,6 +108,21 @@ def test_it_manages_agents(seen: Any) -> None:
     }
 
 
+def test_it_registers_webhooks_and_is_told(seen: Any) -> None:
+    """Created, pinged, told of an end under a signature that its secret makes, rotated, changed, listed, deleted."""
+    assert seen["webhooks"] == {
+        "made": ["jobs", True, "enabled", True],
+        "ping": "ping",
+        "told": ["interaction.completed", True],
+        "signed": True,
+        "rotated": True,
+        "changed": ["jobs", "disabled"],
+        "listed": [True],
+        "shown": [None, 1],
+        "gone": ["NotFoundError", 404, "not_found"],
+    }
+
+
 def test_errors_are_the_sdks_exceptions(seen: Any) -> None:
     """By their status; one that may pass is retried by the SDK and passes."""
     assert seen["refusals"] == {

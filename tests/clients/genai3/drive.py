@@ -5,8 +5,13 @@ Runs in whatever environment holds a google-genai: `python drive.py URL`. What i
 
 from __future__ import annotations
 
+import base64
+import hmac
+import http.server
 import json
+import queue
 import sys
+import threading
 import time
 import warnings
 
@@ -194,9 +199,54 @@ def failure(call):
     return None
 
 
+def webhooks(client):
+    got = queue.Queue()
+
+    class Receiver(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            got.put((dict(self.headers), self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *args):
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Receiver)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    uri = f"http://127.0.0.1:{server.server_port}/hook"
+    made = client.webhooks.create(uri=uri, subscribed_events=["interaction.completed"], name="jobs")
+    client.webhooks.ping(id=made.id)
+    ping = json.loads(got.get(timeout=20)[1])
+    started = client.interactions.create(model=MODEL, input="hi", background=True)
+    headers, body = got.get(timeout=20)
+    key = base64.b64decode(made.new_signing_secret.removeprefix("whsec_"))
+    headers = {name.lower(): value for name, value in headers.items()}
+    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+    signature = "v1," + base64.b64encode(hmac.digest(key, signed, "sha256")).decode()
+    rotated = client.webhooks.rotate_signing_secret(
+        id=made.id, revocation_behavior="revoke_previous_secrets_immediately"
+    )
+    changed = client.webhooks.update(id=made.id, update_mask="state", state="disabled", name="other")
+    listed = client.webhooks.list(page_size=1)
+    read = client.webhooks.get(id=made.id)
+    client.webhooks.delete(id=made.id)
+    server.shutdown()
+    return {
+        "made": [made.name, made.uri == uri, made.state, made.create_time is not None],
+        "ping": ping["type"],
+        "told": [json.loads(body)["type"], json.loads(body)["data"] == {"id": started.id}],
+        "signed": headers["webhook-signature"] == signature,
+        "rotated": rotated.secret not in (None, made.new_signing_secret),
+        "changed": [changed.name, changed.state],
+        "listed": [webhook.id == made.id for webhook in listed.webhooks],
+        "shown": [read.new_signing_secret, len(read.signing_secrets)],
+        "gone": failure(lambda: client.webhooks.get(id=made.id)),
+    }
+
+
 def main(url: str) -> None:
     client = genai.Client(api_key="the-key", http_options={"base_url": url})
-    parts = (create, stream, functions, background, resumed, cancel, delete, environments, agents, refusals)
+    parts = (create, stream, functions, background, resumed, cancel, delete, environments, agents, webhooks, refusals)
     print(json.dumps({"version": genai.__version__, **{part.__name__: part(client) for part in parts}}, default=str))
 
 
