@@ -16,6 +16,7 @@
     ├── ConnectionFailed      the service could not be reached, or the connection broke before an answer
     ├── InvalidResponse       the service answered with what is not this API
     ├── OutcomeUnknown        a paid call was sent and nothing tells whether it runs
+    ├── WebhookRefused        a webhook's delivery is not what it claims
     ├── InteractionFailed     a turn ended without the answer it was asked for
     └── DeadlineExceeded      a wait of ours ran out; the text says what became of what was waited for
 
@@ -48,6 +49,7 @@ __all__ = [
     "RateLimited",
     "ServiceFailed",
     "UnsupportedCapability",
+    "WebhookRefused",
     "api_error",
 ]
 
@@ -168,6 +170,14 @@ class OutcomeUnknown(BridgeError):
     def interaction_id(self) -> str | None:
         """The id, where the break came after it was known."""
         return (self.partial.id or None) if self.partial is not None else None
+
+
+class WebhookRefused(BridgeError):
+    """Raised when a webhook's delivery is not what it claims. `reason` says why, and holds nothing secret."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"the delivery is refused: {reason}")
 
 
 class InteractionFailed(BridgeError):

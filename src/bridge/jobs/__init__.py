@@ -14,21 +14,47 @@ from bridge._lazy import lazy
 
 if TYPE_CHECKING:
     from .job import Intent, Job, Place
+    from .receiving import Receiver
     from .stores.postgres import PostgresJobStore
     from .stores.sqlite import SqliteJobStore
     from .stores.store import Arrival, JobStore
+    from .terms import Budget
+    from .verification import Delivery, WebhookVerifier
+    from .waking import Resumed, Resumer, Woken
 
-__all__ = ["Arrival", "Intent", "Job", "JobStore", "Place", "PostgresJobStore", "SqliteJobStore"]
+__all__ = [
+    "Arrival",
+    "Budget",
+    "Delivery",
+    "Intent",
+    "Job",
+    "JobStore",
+    "Place",
+    "PostgresJobStore",
+    "Receiver",
+    "Resumed",
+    "Resumer",
+    "SqliteJobStore",
+    "WebhookVerifier",
+    "Woken",
+]
 
 __getattr__, __dir__ = lazy(
     __name__,
     {
         "Arrival": "stores.store",
+        "Budget": "terms",
+        "Delivery": "verification",
         "Intent": "job",
         "Job": "job",
         "JobStore": "stores.store",
         "Place": "job",
         "PostgresJobStore": "stores.postgres",
+        "Receiver": "receiving",
+        "Resumed": "waking",
+        "Resumer": "waking",
         "SqliteJobStore": "stores.sqlite",
+        "WebhookVerifier": "verification",
+        "Woken": "waking",
     },
 )

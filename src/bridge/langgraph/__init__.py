@@ -1,4 +1,5 @@
-"""Interactions inside LangGraph and LangChain: a chat model, a node that runs a managed agent, and the state they leave.
+"""Interactions inside LangGraph and LangChain: a chat model, a node for background work and what wakes it, and the state
+they leave.
 
 Each name is loaded when it is first used.
 """
@@ -10,17 +11,21 @@ from typing import TYPE_CHECKING
 from bridge._lazy import lazy
 
 if TYPE_CHECKING:
-    from .agent_node import managed_agent_node
+    from .background.node import interactions_node
+    from .background.waking import Sweeper, wake, webhook_app
     from .chat import ChatInteractions
     from .state import InteractionsState
 
-__all__ = ["ChatInteractions", "InteractionsState", "managed_agent_node"]
+__all__ = ["ChatInteractions", "InteractionsState", "Sweeper", "interactions_node", "wake", "webhook_app"]
 
 __getattr__, __dir__ = lazy(
     __name__,
     {
         "ChatInteractions": "chat",
         "InteractionsState": "state",
-        "managed_agent_node": "agent_node",
+        "Sweeper": "background.waking",
+        "interactions_node": "background.node",
+        "wake": "background.waking",
+        "webhook_app": "background.waking",
     },
 )

@@ -12,7 +12,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from bridge.backend import Backend
-from bridge.langgraph import ChatInteractions, InteractionsState, managed_agent_node
+from bridge.langgraph import ChatInteractions, InteractionsState, interactions_node
 
 from .source import DataFile
 
@@ -40,7 +40,7 @@ def build(
 ) -> CompiledStateGraph[Any, Any, Any, Any]:
     """The compiled graph; invoke it with no messages."""
     session = ChatInteractions(model=MODEL, backend=backend)
-    analyst = managed_agent_node(
+    analyst = interactions_node(
         agent=AGENT,
         backend=backend,
         name="analyst",

@@ -1,0 +1,148 @@
+"""Waking: setting a graph's thread going again once a job of it is over, by one waker at a time.
+
+A wake-up is a hint: the service is asked first, and what the thread is waiting for is read before anything is resumed. How a thread is
+resumed is a `Resumer`'s business, so that this knows no graph.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Literal, Protocol, cast
+
+from bridge.backend import Backend
+from bridge.errors import BridgeError
+
+from .job import Job
+from .looking import look
+from .stores.store import JobStore
+
+__all__ = ["Resumed", "Resumer", "Woken", "alive", "resume", "wake"]
+
+_log = logging.getLogger("bridge.jobs")
+
+Resumed = Literal["resumed", "queued", "not_parked", "taken", "gone"]
+"""What became of a thread. resumed: it went on, and what came of it is on disk. queued: somebody else will run it. not_parked: it is
+not waiting yet, or a run of it is alive. taken: it had the result already. gone: there is nothing that waits for the job."""
+
+Woken = Literal["resumed", "queued", "not_ended", "not_parked", "held", "settled", "unknown"]
+"""What became of a wake-up. not_ended: the interaction still runs. held: another is waking the thread. settled: the job is over.
+unknown: there is no such job. The others are as in `Resumed`."""
+
+# Seconds until a thread that another held, or that was not parked yet, is tried again.
+_SOON = 2.0
+# Seconds after its end in which usage that is missing may still come.
+_USAGE_WITHIN = 60.0
+
+
+class Resumer(Protocol):
+    """Sets threads going again."""
+
+    async def resume(self, job: Job) -> Resumed:
+        """Resumes the job's thread, if it waits for the job. Raises what the graph raises."""
+        ...
+
+    async def took(self, job: Job) -> bool:
+        """Whether, after the graph raised, the thread waits for the job no more: it has the result, or its error is on disk."""
+        ...
+
+
+async def wake(
+    resumer: Resumer,
+    jobs: JobStore,
+    backend: Backend,
+    interaction_id: str,
+    *,
+    clock: Callable[[], float] = time.time,
+) -> Woken:
+    """Resumes the thread that waits for an interaction, if that has ended. Raises what the graph raises."""
+    job = await jobs.find(interaction_id)
+    if job is None:
+        return "unknown"
+    if job.state == "settled":
+        return "settled"
+    seen = await look(job, backend, jobs, clock=clock)
+    return await resume(resumer, jobs, seen.job, clock=clock) if seen.ended else "not_ended"
+
+
+async def resume(resumer: Resumer, jobs: JobStore, job: Job, *, clock: Callable[[], float] = time.time) -> Woken:
+    """Resumes the thread of a job whose wait is over, and settles the job once its result is on disk."""
+    holder = secrets.token_hex(8)
+    if not await jobs.hold(job.thread, holder):
+        await jobs.note(job.token, due=clock() + _SOON)
+        return "held"
+    try:
+        job = await jobs.get(job.token) or job
+        if job.state == "settled":
+            return "settled"
+        job = await jobs.note(job.token, resumed=True)
+        async with _kept(lambda: jobs.renew(job.thread, holder), jobs.lease):
+            try:
+                resumed = await resumer.resume(job)
+            except Exception:
+                if await resumer.took(job):
+                    await settle(job, jobs, clock())
+                raise
+    finally:
+        await asyncio.shield(jobs.release(job.thread, holder))
+    if resumed in ("not_parked", "queued"):
+        # One that nobody has heard of yet is waited for by its webhook or its deadline.
+        await jobs.note(job.token, due=clock() + (_SOON if job.interaction_id is not None else jobs.lease))
+        return "queued" if resumed == "queued" else "not_parked"
+    await settle(job, jobs, clock())
+    return "resumed" if resumed == "resumed" else "settled"
+
+
+async def settle(job: Job, jobs: JobStore, now: float) -> None:
+    """Marks a job as over. One whose usage is not known yet is looked at once more before."""
+    over = job.ended if job.ended is not None else now
+    if job.usage is None and job.interaction_id is not None and job.verdict != "lost" and now < over + _USAGE_WITHIN:
+        await jobs.note(job.token, resumed=True, due=over + _USAGE_WITHIN)
+    else:
+        await jobs.settle(job.token)
+
+
+@asynccontextmanager
+async def alive(jobs: JobStore, token: str) -> AsyncIterator[None]:
+    """While the block runs, others see that the run which started the job is alive."""
+
+    async def touch() -> bool:
+        await jobs.touch(token)
+        return True
+
+    async with _kept(touch, jobs.lease):
+        yield
+
+
+@asynccontextmanager
+async def _kept(renew: Callable[[], Awaitable[bool]], lease: float) -> AsyncIterator[None]:
+    """Renews a lease while the block runs; where it is lost, another may be at the same work, and the block is cancelled."""
+    lost = False
+
+    async def renewing(work: asyncio.Task[object]) -> None:
+        nonlocal lost
+        while not lost:
+            await asyncio.sleep(lease / 3)
+            try:
+                lost = not await renew()
+            except BridgeError as error:  # the store may be back before the lease is over
+                _log.warning("a lease could not be renewed: %s", error)
+        work.cancel()
+
+    work = cast("asyncio.Task[object]", asyncio.current_task())
+    renewal = asyncio.create_task(renewing(work))
+    try:
+        yield
+    except asyncio.CancelledError:
+        if lost and not work.uncancel():
+            raise BridgeError(
+                "the lease was lost while its work went on, so that was stopped: whoever has it now goes on; is the store's "
+                "`lease` long enough for this machine?"
+            ) from None
+        raise
+    finally:
+        renewal.cancel()

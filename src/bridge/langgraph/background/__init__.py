@@ -1,0 +1,1 @@
+"""Background interactions as nodes: started once, parked for free, woken from anywhere."""

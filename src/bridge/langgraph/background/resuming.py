@@ -1,0 +1,175 @@
+"""How a thread that waits for a job is set going again: in this process, or by a LangGraph Agent Server.
+
+Before anything is resumed the thread is read: an unknown thread would begin a run, a resumed one whose run is alive would run twice. Who may
+resume, and when, is `bridge.jobs.waking`'s business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.errors import UnknownInterruptError
+from langgraph.pregel.protocol import PregelProtocol
+from langgraph.pregel.remote import RemoteGraph
+from langgraph.types import Command, Interrupt, PregelTask, StateSnapshot
+
+from bridge.errors import InvalidRequest
+from bridge.jobs.job import Job
+from bridge.jobs.waking import Resumed
+
+from .places import STRICT_RESUME
+
+__all__ = ["GraphResumer", "ServerResumer"]
+
+# Seconds for which a task of another node, beside a parked job, is taken to be running in a process that is alive.
+PATIENCE = 900.0
+
+
+class GraphResumer:
+    """Resumes threads of a graph in this process."""
+
+    def __init__(self, graph: PregelProtocol[Any, Any, Any, Any], clock: Callable[[], float] = time.time) -> None:
+        self._graph = graph
+        self._clock = clock
+        self._in_thread = False  # the graph's checkpointer is one for graphs that run without an event loop
+
+    async def resume(self, job: Job) -> Resumed:
+        """Resumes the job's thread where it is parked for the job, and goes on with it where its process died.
+
+        Raises what the graph raises.
+        """
+        snapshot = await self._state(job)
+        if snapshot.created_at is None:
+            return "gone"
+        if not snapshot.tasks:
+            return "taken"
+        parked = _parked(job, snapshot)
+        if parked is not None:
+            if (job.interaction_id is None and job.verdict is None) or self._runs_beside(job, snapshot):
+                return "not_parked"  # what it waits for is not known yet, or the thread is at work
+            value = {"interaction_id": job.interaction_id, "status": job.status}
+            return await self._run(job, Command(resume={parked.id: value}))
+        if await self._waits(job):
+            return "not_parked" if self._clock() < job.busy else await self._run(job, None)
+        # A run that a wake-up began, and that nobody goes on with, died behind this node.
+        died = job.resumed and any(_is_open(task) for task in snapshot.tasks)
+        return await self._run(job, None) if died else "taken"
+
+    async def took(self, job: Job) -> bool:
+        """Whether the thread waits for the job no more, or has the error of what waited on disk."""
+        snapshot = await self._state(job)
+        if any(task.error is not None for task in snapshot.tasks):
+            return True
+        return _parked(job, snapshot) is None and not await self._waits(job)
+
+    async def _run(self, job: Job, input: Command[Any] | None) -> Resumed:
+        config: RunnableConfig = {"configurable": {"thread_id": job.thread, STRICT_RESUME: input is not None}}
+        try:
+            if self._in_thread:
+                values = await asyncio.to_thread(self._graph.invoke, input, config)
+            else:
+                values = await self._graph.ainvoke(input, config)
+        except UnknownInterruptError:
+            return "taken"
+        parked = values.get("__interrupt__") if isinstance(values, Mapping) else None
+        return "not_parked" if interrupt_of(job, parked or ()) is not None else "resumed"
+
+    async def _state(self, job: Job, *, subgraphs: bool = False) -> StateSnapshot:
+        config: RunnableConfig = {"configurable": {"thread_id": job.thread}}
+        if not self._in_thread:
+            try:
+                return await self._graph.aget_state(config, subgraphs=subgraphs)
+            except NotImplementedError:
+                self._in_thread = True
+        return await asyncio.to_thread(self._graph.get_state, config, subgraphs=subgraphs)
+
+    def _runs_beside(self, job: Job, snapshot: StateSnapshot) -> bool:
+        """Whether tasks beside the parked one are open, and may be running in another process."""
+        return any(_is_open(task) for task in snapshot.tasks) and self._clock() < job.busy + PATIENCE
+
+    async def _waits(self, job: Job) -> bool:
+        """Whether the node that started a job has not come to its end with it: seen from the outermost task down to the job's own graph."""
+        snapshot = await self._state(job, subgraphs=True)
+        *outer, _ = [segment for segment in job.place.split("|") if not segment.isdigit()]
+        for segment in outer:
+            task = next((task for task in snapshot.tasks if task.id == segment.partition(":")[2]), None)
+            if task is None or task.result is not None or task.error is not None:
+                return False
+            if not isinstance(task.state, StateSnapshot):
+                return True  # nobody can look into it, and it has not ended
+            snapshot = task.state
+        return bool(snapshot.tasks) and snapshot.values.get("job") == job.token
+
+
+def _parked(job: Job, snapshot: StateSnapshot) -> Interrupt | None:
+    return interrupt_of(job, (interrupt for task in snapshot.tasks for interrupt in task.interrupts))
+
+
+def interrupt_of(job: Job, interrupts: Iterable[Interrupt]) -> Interrupt | None:
+    """The interrupt that a job is parked with."""
+    for interrupt in interrupts:
+        value = interrupt.value
+        if (
+            isinstance(value, Mapping)
+            and value.get("type") == "interaction"
+            and value.get("name") == job.name
+            and value.get("interaction_id") in (job.interaction_id, None)
+        ):
+            return interrupt
+    return None
+
+
+def _is_open(task: PregelTask) -> bool:
+    """Whether a task has neither come to its end nor stopped to wait."""
+    return task.result is None and task.error is None and not task.interrupts
+
+
+class ServerResumer:
+    """Resumes threads on a LangGraph Agent Server, which runs one at a time of each thread."""
+
+    def __init__(self, graph: RemoteGraph) -> None:
+        if graph.client is None:
+            raise InvalidRequest(
+                "the remote graph has no client for an event loop; make it with url=... or client=...", "graph"
+            )
+        self._client = graph.client
+        self._assistant = graph.assistant_id
+
+    async def resume(self, job: Job) -> Resumed:
+        """Asks the server to resume the job's thread, where it is parked for the job."""
+        from langgraph_sdk.errors import ConflictError, NotFoundError
+
+        try:
+            state = await self._client.threads.get_state(job.thread)
+        except NotFoundError:
+            return "gone"
+        tasks = [task for task in state["tasks"] if not task.get("result")]
+        parked = interrupt_of(job, (Interrupt(**_kept(row)) for task in tasks for row in task.get("interrupts") or ()))
+        if parked is None:
+            return "not_parked" if tasks and any(not task.get("error") for task in tasks) else "taken"
+        if job.interaction_id is None and job.verdict is None:
+            return "not_parked"
+        value = {"interaction_id": job.interaction_id, "status": job.status}
+        try:
+            await self._client.runs.create(
+                job.thread,
+                self._assistant,
+                command={"resume": {parked.id: value}},
+                strict_resume=True,
+                multitask_strategy="reject",
+            )
+        except ConflictError:  # a run of the thread is under way
+            return "not_parked"
+        return "queued"
+
+    async def took(self, job: Job) -> bool:
+        """False: what the server's runs raise stands at the server."""
+        return False
+
+
+def _kept(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in ("value", "id") if name in row}

@@ -1,0 +1,217 @@
+"""The start of a background interaction: recorded before it is paid for, so that a run that comes by again finds it.
+
+Waiting for it is `waiting`'s business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from bridge.backend import Backend
+from bridge.errors import (
+    ApiError,
+    BridgeError,
+    ConnectionFailed,
+    InvalidRequest,
+    NotConfigured,
+    NotFound,
+    OutcomeUnknown,
+    PermissionDenied,
+    UnsupportedCapability,
+)
+from bridge.interactions import Assembler, Interaction, InteractionCreated
+from bridge.jobs.job import Intent, Job
+from bridge.jobs.looking import cancelled, stop
+from bridge.jobs.waking import alive
+
+from ..turns import Turn
+from .places import Standing
+from .settings import LABEL, Settings
+from .telling import Teller
+
+__all__ = ["start"]
+
+_log = logging.getLogger("bridge.langgraph")
+
+
+async def start(
+    settings: Settings, state: Mapping[str, Any], standing: Standing, write: Callable[[Any], None]
+) -> dict[str, Any]:
+    """Starts the interaction that the state asks for, or finds the one that was started from this place; what it leaves in the state.
+
+    Raises `OutcomeUnknown` where a start was recorded and nothing tells what became of it, and what the service answers.
+    """
+    jobs, earlier = settings.jobs, state.get("job")
+    environment = await settings.place_to_work(state, standing.thread)
+    fields = settings.fields(state, planning=not state.get("approved"))
+    if environment is not None:
+        fields["environment"] = environment
+    turn: Turn | None = None
+    if hops := state.get("hops"):
+        # What the service could not end in one go goes on from where it stopped, without its input.
+        last = hops[-1]
+        request = {**fields, "previous_interaction_id": last["id"], "continuation_token": last["continuation_token"]}
+    elif settings.input is not None and earlier is None:
+        request = {**fields, "input": settings.input(state)}
+    else:
+        turn = settings.turn(state.get("messages") or [], fields)
+        request = turn.request
+    intent = Intent(
+        place=standing.place(request),
+        name=settings.name,
+        target=settings.target,
+        backend=settings.backend.identity,
+        deadline=settings.deadline,
+        terms=settings.terms.as_data(),
+    )
+    job, new = await jobs.intend(intent)
+    if earlier is not None and earlier != job.token:
+        await _superseded(settings, earlier)
+    if job.interaction_id is None and not new:
+        job, new = await _unknown(settings, job)
+    if job.interaction_id is None and new:
+        if turn is not None:
+            turn.note()
+        job = await _paid(settings, job, request, turn, write)
+    left: dict[str, Any] = {"id": job.interaction_id, "status": job.status or "queued"}
+    if environment is not None and environment != "remote" and isinstance(environment, str):
+        left["environment_id"] = environment
+    return {"job": job.token, "approved": None, "interactions": {settings.name: left}}
+
+
+async def _superseded(settings: Settings, token: str) -> None:
+    """Settles the job that this start goes on from, whose result is on disk. One that still runs was left behind, and is given up or not."""
+    earlier = await settings.jobs.get(token)
+    if earlier is None or earlier.state == "settled":
+        return
+    if earlier.ended is None and earlier.interaction_id is not None and settings.on_abandon == "cancel":
+        await stop(earlier, settings.backend, settings.jobs, "abandoned")
+    await settings.jobs.settle(token)
+
+
+async def _unknown(settings: Settings, job: Job) -> tuple[Job, bool]:
+    """A start of which nobody knows whether it was made: what a webhook says of it, else what the node was told to do."""
+    for arrival in await settings.jobs.arrivals(token=job.token):
+        return await settings.jobs.bind(job.token, arrival.interaction_id), False
+    if settings.on_unknown_start == "recreate":
+        _log.warning(
+            "%s: job %s was recorded and may have been started before; it is started again", job.name, job.token
+        )
+        return job, True
+    if settings.on_unknown_start == "wait":
+        return job, False
+    raise OutcomeUnknown(
+        f"{job.name}: a start was recorded (job {job.token}, thread {job.thread}) and the process ended before it was known whether "
+        f"{job.target} was started, so starting again may pay twice. Three ways on: look for an interaction with the label "
+        f"{LABEL}={job.token} and bind it (`interactions-bridge jobs bind {job.token} ID`), then run the thread again; "
+        "on_unknown_start='wait' lets its webhook or the deadline decide; on_unknown_start='recreate' starts again"
+    )
+
+
+async def _paid(
+    settings: Settings, job: Job, request: Mapping[str, Any], turn: Turn | None, write: Callable[[Any], None]
+) -> Job:
+    """Makes the call. It is never cut off: what is paid for gets an id, and a run that was cancelled meanwhile then gives it up."""
+    call = asyncio.ensure_future(_call(settings, job, request, turn, write))
+    _calls.add(call)
+    call.add_done_callback(_calls.discard)
+    try:
+        return await asyncio.shield(call)
+    except asyncio.CancelledError:
+        if not call.cancelled():
+            await _abandon(settings, job, call)
+        raise
+
+
+# Calls whose runs were cancelled: the event loop itself keeps tasks alive only weakly.
+_calls: set[asyncio.Future[Any]] = set()
+
+
+async def _call(
+    settings: Settings, job: Job, request: Mapping[str, Any], turn: Turn | None, write: Callable[[Any], None]
+) -> Job:
+    jobs, fields = settings.jobs, {**request, **settings.marks(job.token)}
+    async with alive(jobs, job.token):
+        try:
+            try:
+                interaction = await _created(settings, fields, write)
+            except ApiError as error:
+                if turn is None or not await _is_lost(settings, turn, error):
+                    raise
+                # The turn as a new chain, once.
+                interaction = await _created(settings, {**fields, **turn.replay(error)}, write)
+        except BridgeError as error:
+            if _never_began(error):
+                await jobs.withdraw(job.token)
+            raise
+        return await jobs.bind(job.token, interaction.id, interaction.status)
+
+
+def _never_began(error: BridgeError) -> bool:
+    """Whether an error of a create means that surely nothing was started."""
+    if isinstance(error, ConnectionFailed):
+        return not error.sent
+    if isinstance(error, ApiError):  # refused, in the API's own form where it is the server's fault
+        return error.status not in (408, 499) and (error.status < 500 or (error.status == 503 and bool(error.body)))
+    return isinstance(error, InvalidRequest | UnsupportedCapability | NotConfigured)
+
+
+async def _created(settings: Settings, fields: Mapping[str, Any], write: Callable[[Any], None]) -> Interaction:
+    if settings.background:
+        return await settings.backend.create(**fields)
+    assembler, teller = Assembler(), Teller(settings.name, write)
+    async for event in settings.backend.stream(**fields):
+        assembler.add(event)
+        if isinstance(event, InteractionCreated):
+            teller.state(event.interaction.id, event.interaction.status)
+        teller.event(event)
+    interaction = assembler.interaction()
+    teller.look(interaction)
+    teller.state(interaction.id, interaction.status)
+    return interaction
+
+
+async def _is_lost(settings: Settings, turn: Turn, error: ApiError) -> bool:
+    """Whether the error means that the parent is gone."""
+    lost = turn.lost(error)
+    if lost is None:
+        lost = await parent_is_gone(settings.backend, str(turn.plan.parent))
+    return lost
+
+
+async def parent_is_gone(backend: Backend, parent: str) -> bool:
+    """Whether the service has lost an interaction."""
+    try:
+        await backend.get(parent)
+    except (NotFound, PermissionDenied):
+        return True
+    except BridgeError:
+        pass
+    return False
+
+
+async def _abandon(settings: Settings, job: Job, call: asyncio.Future[Job]) -> None:
+    """What becomes of a start whose run was cancelled: it is waited for and recorded, and given up where the node says so."""
+
+    async def end() -> None:
+        try:
+            bound = await call
+        except BridgeError:
+            return  # nothing was started, or nobody knows, and the row says so
+        if settings.on_abandon == "cancel" and bound.interaction_id is not None:
+            await cancelled(bound.interaction_id, settings.backend)
+            await settings.jobs.note(job.token, verdict="abandoned")
+
+    task = asyncio.ensure_future(end())
+    _calls.add(task)
+    task.add_done_callback(_calls.discard)
+    await asyncio.wait({task}, timeout=ABANDON_WITHIN)
+    if not task.done():
+        _log.error("%s: job %s is still being started although its run was cancelled", job.name, job.token)
+
+
+# Seconds that giving up may take in a run that is being cancelled.
+ABANDON_WITHIN = 15.0
