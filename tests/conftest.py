@@ -14,6 +14,10 @@ import blockbuster
 import hypothesis
 import pytest
 
+from tests.postgres import postgres, postgres_server
+
+__all__ = ["LOOPBACK", "ROOT", "postgres", "postgres_server"]
+
 ROOT = Path(__file__).parents[1]
 LOOPBACK = ["127.0.0.1", "::1", "localhost"]
 _KEYS = ("GEMINI", "GOOGLE", "ANTHROPIC", "OPENAI", "AZURE", "LANGSMITH", "LANGCHAIN", "INTERACTIONS_BRIDGE")

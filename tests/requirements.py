@@ -1137,6 +1137,7 @@ REPO: tuple[Requirement, ...] = (
     R("repo:readme", "The examples in the README run and do what they say.", "ours"),
     R("repo:notebook", "The notebooks run from top to bottom.", "ours"),
     R("repo:offline", "Tests reach no host but this machine, and see no vendor key.", "ours"),
+    R("repo:postgres", "Tests of Postgres run on every machine, each in a schema of its own.", "ours"),
     R("repo:locks", "No committed file names a package registry's host, and every lock carries hashes.", "ours"),
 )
 
