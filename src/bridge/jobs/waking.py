@@ -55,14 +55,11 @@ async def wake(
     resumer: Resumer,
     jobs: JobStore,
     backend: Backend,
-    interaction_id: str,
+    job: Job,
     *,
     clock: Callable[[], float] = time.time,
 ) -> Woken:
-    """Resumes the thread that waits for an interaction, if that has ended. Raises what the graph raises."""
-    job = await jobs.find(interaction_id)
-    if job is None:
-        return "unknown"
+    """Resumes the thread that waits for a job, if its interaction has ended. Raises what the graph raises."""
     if job.state == "settled":
         return "settled"
     seen = await look(job, backend, jobs, clock=clock)
@@ -76,10 +73,9 @@ async def resume(resumer: Resumer, jobs: JobStore, job: Job, *, clock: Callable[
         await jobs.note(job.token, due=clock() + _SOON)
         return "held"
     try:
-        job = await jobs.get(job.token) or job
+        job = await jobs.note(job.token, resumed=True)
         if job.state == "settled":
             return "settled"
-        job = await jobs.note(job.token, resumed=True)
         async with _kept(lambda: jobs.renew(job.thread, holder), jobs.lease):
             try:
                 resumed = await resumer.resume(job)

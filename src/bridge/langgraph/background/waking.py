@@ -49,7 +49,7 @@ async def wake(graph: Graph, jobs: JobStore, interaction_id: str, *, backend: Ba
         raise NotConfigured(
             f"job {job.token} was started by a node {job.name!r}, which this graph does not have; pass backend=..."
         )
-    return await waking.wake(_resumer(graph), jobs, found, interaction_id)
+    return await waking.wake(_resumer(graph), jobs, found, job)
 
 
 class Sweeper:
@@ -104,7 +104,7 @@ def webhook_app(
     async def woken(interaction_id: str) -> Woken:
         job = await jobs.find(interaction_id)
         found = None if job is None else backend_of(job)
-        return "unknown" if found is None else await waking.wake(resumer, jobs, found, interaction_id)
+        return "unknown" if job is None or found is None else await waking.wake(resumer, jobs, found, job)
 
     receiver = Receiver(verifier, jobs, woken, LABEL)
 
