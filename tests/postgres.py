@@ -17,7 +17,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-__all__ = ["postgres", "postgres_server", "schema_of", "started"]
+__all__ = ["postgres", "postgres_server", "schema_of", "server", "started"]
 
 _HERE = "postgresql://postgres@127.0.0.1:5432/test"
 
@@ -38,29 +38,29 @@ def started() -> Iterator[str]:
 
 
 @contextmanager
-def schema_of(server: str) -> Iterator[str]:
+def schema_of(url: str) -> Iterator[str]:
     """The URL of a fresh schema on a server, which is dropped after the block."""
     name = f"test_{uuid.uuid4().hex}"
-    with psycopg.connect(server, autocommit=True, connect_timeout=10) as connection:
+    with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
         connection.execute(f'create schema "{name}"'.encode())
         try:
-            yield f"{server}{'&' if '?' in server else '?'}options=-csearch_path%3D{name}"
+            yield f"{url}{'&' if '?' in url else '?'}options=-csearch_path%3D{name}"
         finally:
             connection.execute("set lock_timeout = '20s'")  # for what a failed test left connected
             connection.execute(f'drop schema "{name}" cascade'.encode())
 
 
-def _answers(server: str) -> bool:
+def _answers(url: str) -> bool:
     try:
-        psycopg.connect(server, connect_timeout=2).close()
+        psycopg.connect(url, connect_timeout=2).close()
     except psycopg.OperationalError:
         return False
     return True
 
 
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
-    """The URL of the server that this run uses."""
+@contextmanager
+def server() -> Iterator[str]:
+    """The URL of the server that is used here."""
     if given := os.environ.get("BRIDGE_TEST_POSTGRES"):
         yield given
     elif _answers(_HERE):
@@ -68,6 +68,13 @@ def postgres_server() -> Iterator[str]:
     else:
         with started() as own:
             yield own
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of the server that this run uses."""
+    with server() as url:
+        yield url
 
 
 @pytest.fixture
