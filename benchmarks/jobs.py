@@ -23,13 +23,12 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 
+from benchmarks.rounds import Row
 from bridge.backend import Capabilities
 from bridge.interactions import Interaction, meaning_of
 from bridge.jobs import JobStore, PostgresJobStore, SqliteJobStore
 from bridge.langgraph import InteractionsState, Sweeper, interactions_node, wake
 from tests.postgres import schema_of, server
-
-from benchmarks.rounds import Row
 
 __all__ = ["rows"]
 
@@ -71,7 +70,9 @@ def _completed(key: str) -> Interaction:
 
 def _graph(backend: Any, jobs: JobStore, checkpointer: BaseCheckpointSaver[Any]) -> Graph:
     node = interactions_node(model="canned", backend=backend, name="work", jobs=jobs)
-    return StateGraph(InteractionsState).add_node("work", node).add_edge(START, "work").compile(checkpointer=checkpointer)
+    return (
+        StateGraph(InteractionsState).add_node("work", node).add_edge(START, "work").compile(checkpointer=checkpointer)
+    )
 
 
 class _Kept:
@@ -194,7 +195,7 @@ async def _looks() -> list[Row]:
             assert job is not None
             await jobs.note(job.token, due=now[0])
             backend.gets, looked = 0, 0
-            sweeper = Sweeper(graph, jobs, clock=lambda: now[0])  # noqa: B023
+            sweeper = Sweeper(graph, jobs)
             end = now[0] + 60 * minutes
             while True:
                 now[0] += _POLL
@@ -208,7 +209,15 @@ async def _looks() -> list[Row]:
             await jobs.aclose()
         polls = await _polls(60 * minutes)
         detail = f"{backend.gets} requests in all, against {polls} of a node that polls every {_POLL:g} s and holds its run all the time; seen {late:.0f} s after its end"
-        found.append(Row(f"looks at a parked job of {minutes} minutes / polls of a naive node", looked / polls, "< 1", looked < polls, detail))
+        found.append(
+            Row(
+                f"looks at a parked job of {minutes} minutes / polls of a naive node",
+                looked / polls,
+                "< 1",
+                looked < polls,
+                detail,
+            )
+        )
     return found
 
 

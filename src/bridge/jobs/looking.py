@@ -10,8 +10,7 @@ import asyncio
 import hashlib
 import json
 import logging
-import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from math import inf
@@ -51,17 +50,17 @@ class Look:
     ended: bool = False
 
 
-async def look(job: Job, backend: Backend, jobs: JobStore, *, clock: Callable[[], float] = time.time) -> Look:
+async def look(job: Job, backend: Backend, jobs: JobStore) -> Look:
     """Asks the service about a job, once, and keeps what is new. Raises nothing of the service's."""
     if job.interaction_id is None:
-        return await _unbound(job, jobs, clock())
+        return await _unbound(job, jobs, jobs.now())
     interaction: Interaction | None = None
     problem: BridgeError | None = None
     try:
         interaction = await backend.get(job.interaction_id)
     except BridgeError as error:
         problem = error
-    now = clock()
+    now = jobs.now()
     if isinstance(problem, NotFound) and now - (job.bound or job.created) > _VISIBLE_WITHIN:
         job = await jobs.note(job.token, verdict="lost", ended=now, looks=job.looks + 1)
         return Look(job=job, problem=problem, ended=True)
@@ -72,17 +71,15 @@ async def look(job: Job, backend: Backend, jobs: JobStore, *, clock: Callable[[]
     job = await _progress(job, backend, jobs, now)
     if (verdict := broken(job, now)) is None:
         return Look(job=job, interaction=interaction, problem=problem)
-    return await stop(job, backend, jobs, verdict, clock=clock)
+    return await stop(job, backend, jobs, verdict)
 
 
-async def stop(
-    job: Job, backend: Backend, jobs: JobStore, verdict: Verdict, *, clock: Callable[[], float] = time.time
-) -> Look:
+async def stop(job: Job, backend: Backend, jobs: JobStore, verdict: Verdict) -> Look:
     """Cancels a job's interaction and sees to it that it ended. The wait is over either way; what could not be verified is logged."""
     interaction, problem = await cancelled(job.interaction_id or "", backend)
-    job = await _keep(job, interaction, jobs, clock())
+    job = await _keep(job, interaction, jobs, jobs.now())
     if job.ended is None or (interaction is not None and interaction.status == "cancelled"):
-        job = await jobs.note(job.token, verdict=verdict, ended=clock())
+        job = await jobs.note(job.token, verdict=verdict, ended=jobs.now())
     if interaction is None or not meaning_of(interaction.status).ends_wait:
         _log.error("interaction %s could not be cancelled and may still run: %s", job.interaction_id, problem)
     return Look(job=job, interaction=interaction, problem=problem, ended=True)

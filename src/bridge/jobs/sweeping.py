@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -33,7 +32,6 @@ async def sweep(
     jobs: JobStore,
     backend_of: Callable[[Job], Backend | None],
     *,
-    clock: Callable[[], float] = time.time,
     at_once: int = _AT_ONCE,
 ) -> Sweep:
     """One round over all jobs that are due, each with one request, so many at once. A job that fails costs the others nothing."""
@@ -43,7 +41,7 @@ async def sweep(
         while taken := await jobs.take_due(1):
             for job in taken:
                 try:
-                    counts[await _look_and_wake(job, resumer, jobs, backend_of, clock)] += 1
+                    counts[await _look_and_wake(job, resumer, jobs, backend_of)] += 1
                 except Exception as error:  # noqa: BLE001 - what a user's graph raises must not end the sweep
                     counts["failed"] += 1
                     _log.error("job %s (%s, interaction %s): %s", job.token, job.name, job.interaction_id, _told(error))
@@ -59,17 +57,16 @@ async def _look_and_wake(
     resumer: Resumer,
     jobs: JobStore,
     backend_of: Callable[[Job], Backend | None],
-    clock: Callable[[], float],
 ) -> str:
     backend = backend_of(job)
     if backend is None:
         return "foreign"
-    if job.interaction_id is None and clock() < job.busy:
+    if job.interaction_id is None and jobs.now() < job.busy:
         return "not_ended"  # it is being started
-    seen = await look(job, backend, jobs, clock=clock)
+    seen = await look(job, backend, jobs)
     if not seen.ended and not (job.interaction_id is None and seen.job.interaction_id is None):
         return "not_ended"
-    return await resume(resumer, jobs, seen.job, clock=clock)
+    return await resume(resumer, jobs, seen.job)
 
 
 def _told(error: BaseException) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Literal, Protocol, cast
@@ -56,24 +55,22 @@ async def wake(
     jobs: JobStore,
     backend: Backend,
     job: Job,
-    *,
-    clock: Callable[[], float] = time.time,
 ) -> Woken:
     """Resumes the thread that waits for a job, if its interaction has ended. Raises what the graph raises."""
     if job.state == "settled":
         return "settled"
-    seen = await look(job, backend, jobs, clock=clock)
-    return await resume(resumer, jobs, seen.job, clock=clock) if seen.ended else "not_ended"
+    seen = await look(job, backend, jobs)
+    return await resume(resumer, jobs, seen.job) if seen.ended else "not_ended"
 
 
-async def resume(resumer: Resumer, jobs: JobStore, job: Job, *, clock: Callable[[], float] = time.time) -> Woken:
+async def resume(resumer: Resumer, jobs: JobStore, job: Job) -> Woken:
     """Resumes the thread of a job whose wait is over, and settles the job once its result is on disk."""
     holder = secrets.token_hex(8)
     if not await jobs.hold(job.thread, holder):
-        await jobs.note(job.token, due=clock() + _SOON)
+        await jobs.note(job.token, due=jobs.now() + _SOON)
         return "held"
     try:
-        job = await jobs.note(job.token, resumed=True)
+        job = await jobs.get(job.token) or job
         if job.state == "settled":
             return "settled"
         async with _kept(lambda: jobs.renew(job.thread, holder), jobs.lease):
@@ -81,20 +78,22 @@ async def resume(resumer: Resumer, jobs: JobStore, job: Job, *, clock: Callable[
                 resumed = await resumer.resume(job)
             except Exception:
                 if await resumer.took(job):
-                    await settle(job, jobs, clock())
+                    await settle(job, jobs)
                 raise
     finally:
         await asyncio.shield(jobs.release(job.thread, holder))
     if resumed in ("not_parked", "queued"):
         # One that nobody has heard of yet is waited for by its webhook or its deadline.
-        await jobs.note(job.token, due=clock() + (_SOON if job.interaction_id is not None else jobs.lease))
+        pause = _SOON if job.interaction_id is not None else jobs.lease
+        await jobs.note(job.token, due=jobs.now() + pause, resumed=False)
         return "queued" if resumed == "queued" else "not_parked"
-    await settle(job, jobs, clock())
+    await settle(job, jobs)
     return "resumed" if resumed == "resumed" else "settled"
 
 
-async def settle(job: Job, jobs: JobStore, now: float) -> None:
+async def settle(job: Job, jobs: JobStore) -> None:
     """Marks a job as over. One whose usage is not known yet is looked at once more before."""
+    now = jobs.now()
     over = job.ended if job.ended is not None else now
     if job.usage is None and job.interaction_id is not None and job.verdict != "lost" and now < over + _USAGE_WITHIN:
         await jobs.note(job.token, resumed=True, due=over + _USAGE_WITHIN)

@@ -214,6 +214,10 @@ class SqlJobStore:
         """Seconds for which a hold, a taken job and a sign of life count."""
         return self._lease
 
+    def now(self) -> float:
+        """The time that all of a job's are told in."""
+        return self._clock()
+
     async def intend(self, intent: Intent) -> tuple[Job, bool]:
         """The job of a place, and whether it is new."""
         place, now, token = intent.place, self._clock(), secrets.token_hex(16)

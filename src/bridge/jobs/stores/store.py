@@ -37,6 +37,10 @@ class JobStore(Protocol):
         """Seconds for which a hold, a taken job and a sign of life count; whoever works longer renews them."""
         ...
 
+    def now(self) -> float:
+        """The time that all of a job's are told in, in seconds since 1970. Those who share a store agree about it."""
+        ...
+
     # --- starting
 
     async def intend(self, intent: Intent) -> tuple[Job, bool]:

@@ -7,8 +7,7 @@ resume, and when, is `bridge.jobs.waking`'s business.
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -19,22 +18,23 @@ from langgraph.types import Command, Interrupt, PregelTask, StateSnapshot
 
 from bridge.errors import InvalidRequest
 from bridge.jobs.job import Job
+from bridge.jobs.stores.store import JobStore
 from bridge.jobs.waking import Resumed
 
 from .places import STRICT_RESUME
 
 __all__ = ["GraphResumer", "ServerResumer"]
 
-# Seconds for which a task of another node, beside a parked job, is taken to be running in a process that is alive.
+# Seconds after the last sign of life for which a task of another node, beside a parked job, is taken to be running still.
 PATIENCE = 900.0
 
 
 class GraphResumer:
     """Resumes threads of a graph in this process."""
 
-    def __init__(self, graph: PregelProtocol[Any, Any, Any, Any], clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, graph: PregelProtocol[Any, Any, Any, Any], jobs: JobStore) -> None:
         self._graph = graph
-        self._clock = clock
+        self._jobs = jobs
         self._in_thread = False  # the graph's checkpointer is one for graphs that run without an event loop
 
     async def resume(self, job: Job) -> Resumed:
@@ -49,12 +49,12 @@ class GraphResumer:
             return "taken"
         parked = _parked(job, snapshot)
         if parked is not None:
-            if (job.interaction_id is None and job.verdict is None) or self._runs_beside(job, snapshot):
+            if (job.interaction_id is None and job.verdict is None) or await self._runs_beside(job, snapshot):
                 return "not_parked"  # what it waits for is not known yet, or the thread is at work
             value = {"interaction_id": job.interaction_id, "status": job.status}
             return await self._run(job, Command(resume={parked.id: value}))
         if await self._waits(job):
-            return "not_parked" if self._clock() < job.busy else await self._run(job, None)
+            return "not_parked" if self._jobs.now() < job.busy else await self._run(job, None)
         # A run that a wake-up began, and that nobody goes on with, died behind this node.
         died = job.resumed and any(_is_open(task) for task in snapshot.tasks)
         return await self._run(job, None) if died else "taken"
@@ -68,6 +68,8 @@ class GraphResumer:
 
     async def _run(self, job: Job, input: Command[Any] | None) -> Resumed:
         config: RunnableConfig = {"configurable": {"thread_id": job.thread, STRICT_RESUME: input is not None}}
+        # From here on a run that stands still is one that died: nobody else may resume the thread meanwhile.
+        await self._jobs.note(job.token, resumed=True)
         try:
             if self._in_thread:
                 values = await asyncio.to_thread(self._graph.invoke, input, config)
@@ -87,9 +89,18 @@ class GraphResumer:
                 self._in_thread = True
         return await asyncio.to_thread(self._graph.get_state, config, subgraphs=subgraphs)
 
-    def _runs_beside(self, job: Job, snapshot: StateSnapshot) -> bool:
-        """Whether tasks beside the parked one are open, and may be running in another process."""
-        return any(_is_open(task) for task in snapshot.tasks) and self._clock() < job.busy + PATIENCE
+    async def _runs_beside(self, job: Job, snapshot: StateSnapshot) -> bool:
+        """Whether tasks beside the parked one are open, and may be running in a process that is alive.
+
+        Of nodes with jobs the jobs tell; of others nobody knows, and they are given time.
+        """
+        beside = [task for task in snapshot.tasks if _is_open(task)]
+        if not beside:
+            return False
+        rows = await self._jobs.list(thread=job.thread)
+        ours = {row.place.partition(":")[0] for row in rows}
+        patience = 0.0 if all(task.name in ours for task in beside) else PATIENCE
+        return self._jobs.now() < max(row.busy for row in [job, *rows]) + patience
 
     async def _waits(self, job: Job) -> bool:
         """Whether the node that started a job has not come to its end with it: seen from the outermost task down to the job's own graph."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -98,7 +97,7 @@ async def followed(settings: Settings, job: Job, teller: Teller) -> Look:
 
 async def _until_next_look(settings: Settings, job: Job, teller: Teller) -> None:
     """Tells steps as they come, until the stream ends or another look is due."""
-    now, cursor = time.time(), teller.cursor
+    now, cursor = settings.jobs.now(), teller.cursor
     if job.interaction_id is not None and settings.backend.capabilities.stream_resume != "none":
         try:
             async with asyncio.timeout(min(_LOOK_EVERY, until_term(job, now))):

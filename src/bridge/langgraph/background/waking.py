@@ -6,7 +6,6 @@ They find the graph's backends and how its threads are resumed; what waking is, 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -49,7 +48,7 @@ async def wake(graph: Graph, jobs: JobStore, interaction_id: str, *, backend: Ba
         raise NotConfigured(
             f"job {job.token} was started by a node {job.name!r}, which this graph does not have; pass backend=..."
         )
-    return await waking.wake(_resumer(graph), jobs, found, job)
+    return await waking.wake(_resumer(graph, jobs), jobs, found, job)
 
 
 class Sweeper:
@@ -66,12 +65,10 @@ class Sweeper:
         *,
         interval: float = 5.0,
         backend: Backend | None = None,
-        clock: Callable[[], float] = time.time,
     ) -> None:
         self._jobs = jobs
         self._interval = interval
-        self._clock = clock
-        self._resumer = _resumer(graph)
+        self._resumer = _resumer(graph, jobs)
         self._backend_of = _backends(graph, backend)
 
     async def run(self) -> None:
@@ -80,7 +77,7 @@ class Sweeper:
 
     async def run_once(self) -> Sweep:
         """One round over all jobs that are due; how many there were, by what became of them."""
-        return await sweep(self._resumer, self._jobs, self._backend_of, clock=self._clock)
+        return await sweep(self._resumer, self._jobs, self._backend_of)
 
 
 def webhook_app(
@@ -99,7 +96,7 @@ def webhook_app(
     is not what it claims is answered 401, and 503 where the store cannot be written. Raises `NotConfigured` without a way to verify.
     """
     verifier = WebhookVerifier(secret=secret, jwks=jwks, audience=audience)
-    resumer, backend_of = _resumer(graph), _backends(graph, backend)
+    resumer, backend_of = _resumer(graph, jobs), _backends(graph, backend)
 
     async def woken(interaction_id: str) -> Woken:
         job = await jobs.find(interaction_id)
@@ -118,8 +115,8 @@ def webhook_app(
     return app
 
 
-def _resumer(graph: Graph) -> Resumer:
-    return ServerResumer(graph) if isinstance(graph, RemoteGraph) else GraphResumer(graph)
+def _resumer(graph: Graph, jobs: JobStore) -> Resumer:
+    return ServerResumer(graph) if isinstance(graph, RemoteGraph) else GraphResumer(graph, jobs)
 
 
 def _backends(graph: Graph, backend: Backend | None) -> Callable[[Job], Backend | None]:
