@@ -1116,6 +1116,69 @@ CLI: tuple[Requirement, ...] = (
     R("cli:demo:show", "The demo shows each step as it happens, and no data drives the terminal.", "ours"),
 )
 
+JOBS: tuple[Requirement, ...] = (
+    R("jobs:store:once", "A place in a graph's run has one job, however many come by it at once.", "issue: jobs"),
+    R(
+        "jobs:store:adopted",
+        "A retry of the same path that asks the same gets the job of the attempt before it, each sibling its own.",
+        "issue: jobs",
+    ),
+    R(
+        "jobs:store:binding",
+        "A job has one interaction, an interaction one job; to bind it again is free.",
+        "issue: jobs",
+    ),
+    R("jobs:store:life", "A run shows that it is alive, and takes back what it surely did not start.", "issue: jobs"),
+    R("jobs:store:reading", "Jobs are found by token and interaction, and listed newest first.", "issue: jobs"),
+    R("jobs:store:noting", "What was seen of a job is kept; how it ended and why stay as first noted.", "issue: jobs"),
+    R("jobs:store:due", "A due job is taken by one, and again after a lease until it is settled.", "issue: jobs"),
+    R(
+        "jobs:store:lease",
+        "A thread is held by one at a time, until it is given back or its lease runs out.",
+        "issue: jobs",
+    ),
+    R("jobs:store:deliveries", "A webhook delivery is kept once, also before its job is known.", "issue: jobs"),
+    R("jobs:store:record", "The steps of a job are kept, bounded and prunable.", "issue: jobs"),
+    R(
+        "jobs:store:sharing",
+        "Several store objects and event loops share one database, and a cancelled call harms no other.",
+        "issue: jobs",
+    ),
+    R(
+        "jobs:store:processes",
+        "Processes that share a store make it together, and start, take and hold each thing once.",
+        "issue: jobs",
+    ),
+    R("jobs:store:alike", "SQLite and Postgres answer any sequence of calls alike.", "ours"),
+    R("jobs:store:killed", "What was recorded outlasts the process's kill.", "issue: jobs"),
+    R(
+        "jobs:store:threads",
+        "A store that nobody closes keeps no process alive and leaves no connection open.",
+        "ours",
+    ),
+    R(
+        "jobs:store:conformance",
+        "A store of one's own can be checked, and is told the sentence that does not hold.",
+        "issue: jobs",
+    ),
+    R("jobs:store:refused", "What a store cannot do or keep is an error that says so, and the store goes on.", "ours"),
+    R(
+        "jobs:store:sqlite",
+        "The SQLite file is its owner's alone; another's lock is waited for, then named.",
+        "issue: jobs",
+    ),
+    R(
+        "jobs:store:postgres",
+        "The Postgres store makes its tables, reconnects, waits for no lock for ever, and names its extra.",
+        "issue: jobs",
+    ),
+    R(
+        "jobs:store:secrets",
+        "No part of a DSN's password stands in an error or a repr, however it is mistyped.",
+        "ours",
+    ),
+)
+
 REPO: tuple[Requirement, ...] = (
     R("repo:manifest", "Every promise has a test, every test names its promise, every skip has a reason here.", "ours"),
     R("repo:layers", "The rooms import each other only as the house allows.", "ours"),
@@ -1141,7 +1204,18 @@ REPO: tuple[Requirement, ...] = (
     R("repo:locks", "No committed file names a package registry's host, and every lock carries hashes.", "ours"),
 )
 
-REQUIREMENTS: tuple[Requirement, ...] = (*MODEL, *GEMINI, *LOCAL, *WEBHOOKS, *HTTP, *LANGGRAPH, *SESSIONS, *CLI, *REPO)
+REQUIREMENTS: tuple[Requirement, ...] = (
+    *MODEL,
+    *GEMINI,
+    *LOCAL,
+    *WEBHOOKS,
+    *HTTP,
+    *LANGGRAPH,
+    *SESSIONS,
+    *JOBS,
+    *CLI,
+    *REPO,
+)
 
 # Why a test may be skipped: the reason a skip gives must begin with one of these.
 SKIPS: dict[str, str] = {

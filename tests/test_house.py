@@ -25,6 +25,7 @@ ROOMS = [
     "bridge.errors",
     "bridge.http",
     "bridge.interactions",
+    "bridge.jobs",
     "bridge.langgraph",
     "bridge.sessions",
 ]
