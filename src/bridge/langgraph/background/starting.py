@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from bridge.backend import Backend
 from bridge.errors import (
@@ -34,6 +34,7 @@ from .telling import Teller
 
 __all__ = ["start"]
 
+_T = TypeVar("_T")
 _log = logging.getLogger("bridge.langgraph")
 
 
@@ -67,7 +68,7 @@ async def start(
         deadline=settings.deadline,
         terms=settings.terms.as_data(),
     )
-    job, new = await jobs.intend(intent)
+    job, new = await _recorded(settings, intent)
     if earlier is not None and earlier != job.token:
         await _superseded(settings, earlier)
     if job.interaction_id is None and not new:
@@ -80,6 +81,32 @@ async def start(
     if environment is not None and environment != "remote" and isinstance(environment, str):
         left["environment_id"] = environment
     return {"job": job.token, "approved": None, "interactions": {settings.name: left}}
+
+
+async def _recorded(settings: Settings, intent: Intent) -> tuple[Job, bool]:
+    """The job of a place. A run that is cancelled meanwhile leaves no record of a start that it never made."""
+    work = _held(asyncio.ensure_future(settings.jobs.intend(intent)))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+
+        async def undo() -> None:
+            job, new = await work
+            if new:
+                await settings.jobs.withdraw(job.token)
+
+        await asyncio.wait({_held(asyncio.ensure_future(undo()))}, timeout=ABANDON_WITHIN)
+        raise
+
+
+def _held(work: asyncio.Future[_T]) -> asyncio.Future[_T]:
+    """Work that goes on when its run is cancelled: the event loop itself keeps tasks alive only weakly."""
+    _work.add(work)
+    work.add_done_callback(_work.discard)
+    return work
+
+
+_work: set[asyncio.Future[Any]] = set()
 
 
 async def _superseded(settings: Settings, token: str) -> None:
@@ -115,19 +142,13 @@ async def _paid(
     settings: Settings, job: Job, request: Mapping[str, Any], turn: Turn | None, write: Callable[[Any], None]
 ) -> Job:
     """Makes the call. It is never cut off: what is paid for gets an id, and a run that was cancelled meanwhile then gives it up."""
-    call = asyncio.ensure_future(_call(settings, job, request, turn, write))
-    _calls.add(call)
-    call.add_done_callback(_calls.discard)
+    call = _held(asyncio.ensure_future(_call(settings, job, request, turn, write)))
     try:
         return await asyncio.shield(call)
     except asyncio.CancelledError:
         if not call.cancelled():
             await _abandon(settings, job, call)
         raise
-
-
-# Calls whose runs were cancelled: the event loop itself keeps tasks alive only weakly.
-_calls: set[asyncio.Future[Any]] = set()
 
 
 async def _call(
@@ -205,9 +226,7 @@ async def _abandon(settings: Settings, job: Job, call: asyncio.Future[Job]) -> N
             await cancelled(bound.interaction_id, settings.backend)
             await settings.jobs.note(job.token, verdict="abandoned")
 
-    task = asyncio.ensure_future(end())
-    _calls.add(task)
-    task.add_done_callback(_calls.discard)
+    task = _held(asyncio.ensure_future(end()))
     await asyncio.wait({task}, timeout=ABANDON_WITHIN)
     if not task.done():
         _log.error("%s: job %s is still being started although its run was cancelled", job.name, job.token)

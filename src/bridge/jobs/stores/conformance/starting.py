@@ -21,6 +21,7 @@ async def a_new_job(given: Given) -> None:
     terms = {"budget": {"seconds": 5.5}, "text": "naïve \u0000 \ud800", "none": None, "large": 2**70}
     job, new = await given.store.intend(intent(deadline=60, terms=terms))
     now, lease = given.clock.now, given.lease
+    same(given.store.now(), now, "a store tells the time that its jobs are told in")
     must(new, "the first job of a place is new")
     expected = Job(
         token=job.token,
