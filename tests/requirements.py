@@ -1087,6 +1087,33 @@ SESSIONS: tuple[Requirement, ...] = (
     R("sessions:counts", "Replays are counted by reason.", "ours"),
 )
 
+VERIFICATION: tuple[Requirement, ...] = (
+    R(
+        "jobs:webhooks:registered",
+        "A delivery to a registered webhook is genuine under any secret that is valid while they are rotated.",
+        "API: webhooks",
+    ),
+    R(
+        "jobs:webhooks:request",
+        "A delivery to a request's own address is genuine under a token of the service for this audience.",
+        "API: webhooks",
+    ),
+    R("jobs:webhooks:sample", "Deliveries that others signed by the documented scheme are genuine.", "API: webhooks"),
+    R("jobs:webhooks:window", "A delivery is genuine for five minutes, in both directions.", "API: webhooks"),
+    R("jobs:webhooks:headers", "Headers that are missing, doubled, too long or no text are refused.", "ours"),
+    R("jobs:webhooks:body", "A signed body that is no event is refused; one of a later version is read.", "ours"),
+    R("jobs:webhooks:tampered", "Any change of one byte of a registered webhook's delivery is refused.", "ours"),
+    R("jobs:webhooks:forged", "A token is taken by RS256 and a known key alone.", "issue: background work"),
+    R("jobs:webhooks:claims", "A token is taken for its time, its audience and its issuer.", "issue: background work"),
+    R(
+        "jobs:webhooks:keys",
+        "Keys are fetched once for all who wait, and again at most once a minute.",
+        "issue: background work",
+    ),
+    R("jobs:webhooks:keys-fail", "Keys that are not to be had are an error of their own.", "ours"),
+    R("jobs:webhooks:configured", "A verifier that could not tell is refused, without a secret in the text.", "ours"),
+)
+
 CLI: tuple[Requirement, ...] = (
     R("cli:commands", "The command line helps, and refuses what it does not know.", "ours"),
     R("cli:serve", "serve prints its address once it answers, and ends with 0.", "issue: embedded service"),
@@ -1213,6 +1240,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     *LANGGRAPH,
     *SESSIONS,
     *JOBS,
+    *VERIFICATION,
     *CLI,
     *REPO,
 )
