@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .stores.store import Arrival, JobStore
     from .terms import Budget
     from .verification import Delivery, WebhookVerifier
-    from .waking import Resumed, Resumer, Woken
+    from .waking import Resumer
 
 __all__ = [
     "Arrival",
@@ -32,11 +32,9 @@ __all__ = [
     "Place",
     "PostgresJobStore",
     "Receiver",
-    "Resumed",
     "Resumer",
     "SqliteJobStore",
     "WebhookVerifier",
-    "Woken",
 ]
 
 __getattr__, __dir__ = lazy(
@@ -51,10 +49,8 @@ __getattr__, __dir__ = lazy(
         "Place": "job",
         "PostgresJobStore": "stores.postgres",
         "Receiver": "receiving",
-        "Resumed": "waking",
         "Resumer": "waking",
         "SqliteJobStore": "stores.sqlite",
         "WebhookVerifier": "verification",
-        "Woken": "waking",
     },
 )
