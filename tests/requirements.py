@@ -332,6 +332,11 @@ GEMINI: tuple[Requirement, ...] = (
     ),
     R("gemini:agents", "Agents are created, listed, read and deleted.", "API reference: agents"),
     R("gemini:environments", "Environments are created, listed, read and deleted.", "API reference: environments"),
+    R(
+        "gemini:webhooks",
+        "Webhooks are registered, listed, read, changed, pinged and deleted, and their secret rotated once.",
+        "API reference: webhooks",
+    ),
     R("gemini:lists", "Lists are read page by page.", "API reference: paging"),
     R(
         "gemini:files",
@@ -804,10 +809,12 @@ WEBHOOKS: tuple[Requirement, ...] = (
         "Webhooks are created, listed, changed, pinged and deleted over HTTP.",
         "API: webhooks",
     ),
+    R("local:webhooks:sync", "Webhooks are reached without await too.", "ours"),
     R("local:webhooks:refused", "An address or a setting that makes no sense is 400 with its name.", "ours"),
 )
 
 HTTP: tuple[Requirement, ...] = (
+    R("http:webhooks:served", "The webhooks of a service behind ours are served, its keys are not.", "ours"),
     R("http:webhooks", "A backend without webhooks says so, and no foreign key is served.", "ours"),
     R("http:origin", "Without a key, requests from pages of other sites are refused.", "ours"),
     R("http:create", "A create answers 200 with the interaction as JSON.", "API: interactions.create"),

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
 
-    from .backend import Agents, Backend, Capabilities, Environments, Files
-    from .interactions import Agent, CreateInteraction, Environment, EnvironmentFile, Event, Interaction
+    from .backend import Agents, Backend, Capabilities, Environments, Files, Webhooks
+    from .interactions import Agent, CreateInteraction, Environment, EnvironmentFile, Event, Interaction, Webhook
 
 __all__ = ["InlineRunner", "PortalRunner", "Runner", "SyncBackend", "run_inline"]
 
@@ -160,6 +160,13 @@ class SyncBackend:
         """As on the backend."""
         return self._backend.capabilities
 
+    @property
+    def webhooks(self) -> SyncWebhooks:
+        """Addresses that are told of ends. Raises `UnsupportedCapability` where the backend has none."""
+        from .backend import webhooks_of
+
+        return SyncWebhooks(webhooks_of(self._backend), self._runner)
+
     def create(self, request: CreateInteraction | None = None, /, **fields: Any) -> Interaction:
         """Starts a turn and waits for its end, or for its start where `background` is set."""
         return self._runner.run(self._backend.create(request, **fields))
@@ -264,3 +271,39 @@ class SyncFiles:
     def write(self, environment_id: str, path: str, data: bytes, *, overwrite: bool = True) -> EnvironmentFile:
         """Writes a file. Raises `Conflict` where it exists and `overwrite` is False."""
         return self._runner.run(self._files.write(environment_id, path, data, overwrite=overwrite))
+
+
+class SyncWebhooks:
+    """`Webhooks` without `await`."""
+
+    def __init__(self, webhooks: Webhooks, runner: Runner) -> None:
+        self._webhooks = webhooks
+        self._runner = runner
+
+    def create(self, /, **fields: Any) -> Webhook:
+        """Registers `uri` for `subscribed_events`, with a `name`. The answer, and no later one, has `new_signing_secret`."""
+        return self._runner.run(self._webhooks.create(**fields))
+
+    def get(self, id: str) -> Webhook:
+        """A webhook by id. Raises `NotFound`."""
+        return self._runner.run(self._webhooks.get(id))
+
+    def list(self, *, page_size: int | None = None) -> Iterator[Webhook]:
+        """All webhooks, page by page."""
+        return self._runner.iterate(self._webhooks.list(page_size=page_size))
+
+    def update(self, id: str, *, update_mask: str | None = None, **fields: Any) -> Webhook:
+        """Changes `name`, `uri`, `subscribed_events` or `state`. Raises `NotFound`."""
+        return self._runner.run(self._webhooks.update(id, update_mask=update_mask, **fields))
+
+    def delete(self, id: str) -> None:
+        """Forgets a webhook. Raises `NotFound`."""
+        self._runner.run(self._webhooks.delete(id))
+
+    def ping(self, id: str) -> None:
+        """Has a delivery sent that tells nothing. Raises `NotFound`."""
+        self._runner.run(self._webhooks.ping(id))
+
+    def rotate_signing_secret(self, id: str, *, revocation_behavior: str | None = None) -> str:
+        """A new secret; `revocation_behavior` says when the ones before it end. Raises `NotFound`."""
+        return self._runner.run(self._webhooks.rotate_signing_secret(id, revocation_behavior=revocation_behavior))

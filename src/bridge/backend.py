@@ -27,6 +27,7 @@ __all__ = [
     "Webhooks",
     "as_request",
     "require",
+    "webhooks_of",
 ]
 
 
@@ -208,6 +209,14 @@ def require(backend: Backend, capability: str, hint: str = "") -> None:
     """Raises `UnsupportedCapability` where the backend's `Capabilities` say no to the named field."""
     if getattr(backend.capabilities, capability) in (False, "none"):
         raise UnsupportedCapability(backend.name, capability, hint)
+
+
+def webhooks_of(backend: Backend) -> Webhooks:
+    """The `webhooks` of a backend. Raises `UnsupportedCapability` where it has none."""
+    require(backend, "webhooks", "poll or watch")
+    having: Any = backend
+    webhooks: Webhooks = having.webhooks
+    return webhooks
 
 
 def as_request(request: CreateInteraction | None, fields: dict[str, Any]) -> CreateInteraction:

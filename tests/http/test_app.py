@@ -11,6 +11,7 @@ import httpx2
 import pytest
 
 from bridge.backend import Capabilities
+from bridge.backends.gemini import GeminiBackend
 from bridge.backends.local import Switches
 from bridge.errors import (
     BridgeError,
@@ -586,3 +587,25 @@ async def test_a_backend_without_webhooks_says_so(serve: Serve, method: str, pat
     status, answer = await served.call(method, path)
     assert status == 501
     assert "'failing' has no webhooks; poll or watch" in answer["error"]["message"]
+
+
+@pytest.mark.covers("http:webhooks:served")
+async def test_the_webhooks_of_a_service_behind_ours_are_served(serve: Serve) -> None:
+    """A gemini backend in front of the embedded service: every call reaches it; the keys are under its own address."""
+    inner = await serve()
+    outer = await serve(backend=GeminiBackend("", inner.url))
+    fields = {"uri": "http://127.0.0.1:9/", "subscribed_events": ["interaction.failed"]}
+    _, made = await outer.call("POST", "webhooks", json=fields)
+    assert made["new_signing_secret"].startswith("whsec_")
+    where = f"webhooks/{made['id']}"
+    assert (await outer.call("POST", f"{where}:ping")) == (200, {})
+    _, rotated = await outer.call("POST", f"{where}:rotateSigningSecret", json={})
+    assert rotated["secret"] != made["new_signing_secret"]
+    _, changed = await outer.call("PATCH", f"{where}?update_mask=name", json={"name": "n", "state": "disabled"})
+    assert (changed["name"], changed["state"]) == ("n", "enabled")
+    _, listed = await outer.call("GET", "webhooks")
+    assert [row["name"] for row in listed["webhooks"]] == ["n"]
+    assert (await outer.call("GET", "/.well-known/jwks.json"))[0] == 404
+    assert (await inner.call("GET", "/.well-known/jwks.json"))[0] == 200
+    assert (await outer.call("DELETE", where)) == (200, {})
+    assert (await inner.call("GET", where))[0] == 404

@@ -19,7 +19,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bridge.backend import Backend, Webhooks, require
+from bridge.backend import Backend, Webhooks, webhooks_of
 from bridge.errors import ApiError, BridgeError
 
 from .sse import event_response
@@ -202,10 +202,7 @@ class _Api:
 
     @property
     def _webhooks(self) -> Webhooks:
-        require(self._backend, "webhooks", "poll or watch")
-        backend: Any = self._backend
-        webhooks: Webhooks = backend.webhooks
-        return webhooks
+        return webhooks_of(self._backend)
 
     async def files(self, request: Request) -> Response:
         environment, path = request.path_params["id"], request.path_params.get("path", "")

@@ -45,7 +45,7 @@ def test_both_apis_have_the_same_names_and_parameters() -> None:
     pairs: list[tuple[type, type]] = [(GeminiBackend, SyncGeminiBackend)]
     pairs += [
         (type(getattr(backend, name)), type(getattr(backend.sync, name)))
-        for name in ("agents", "environments", "files")
+        for name in ("agents", "environments", "files", "webhooks")
     ]
     for ours, twin in pairs:
         one, other = surface(ours), surface(twin)

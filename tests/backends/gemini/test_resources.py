@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from bridge.backends.gemini import resources
-from bridge.errors import Conflict, InvalidResponse, NotFound
+from bridge.errors import Conflict, ConnectionFailed, InvalidResponse, NotFound
 from bridge.interactions import Agent, AntigravityConfig, Source
 from tests.backends.gemini.wire import Client, Reply, Request, Server, answer, refusal, sample
 
@@ -73,6 +74,43 @@ async def test_environments_are_created_read_listed_and_deleted(server: Server, 
     assert server.calls[1] == f"GET /v1/environments/{made.id}"
     assert [found.status for found in await client("environments.list")] == ["expired"]
     assert await client("environments.delete", made.id) is None
+
+
+@pytest.mark.covers("gemini:webhooks")
+async def test_webhooks_are_registered_read_changed_pinged_and_forgotten(server: Server, client: Client) -> None:
+    """The secret comes once and shows in no repr; a change may be sent again, a rotation may not."""
+    made = Reply(sample("10_webhook_created.response.json"), 200, {"content-type": "application/json"})
+    server.will(made, made, answer({"webhooks": [{"id": "wh-1"}], "next_page_token": "t"}), answer({"webhooks": []}))
+    wanted = json.loads(sample("10_webhook.create.json"))
+    webhook = await client("webhooks.create", **wanted)
+    assert server.requests[0].json == wanted
+    assert webhook.new_signing_secret.startswith("whsec_")
+    assert webhook.new_signing_secret not in repr(webhook)
+    assert (await client("webhooks.get", "wh-1")).state == "enabled"
+    assert [found.id for found in await client("webhooks.list", page_size=1)] == ["wh-1"]
+    lost = Reply(b"", cut=0, cut_head=True)
+    rotated = Reply(sample("10_webhook_rotate.response.json"), 200, {"content-type": "application/json"})
+    server.will(lost, made, answer({}), rotated, lost, answer({}))
+    assert (await client("webhooks.update", "wh-1", update_mask="state", state="enabled")).id == "wh-1"
+    assert await client("webhooks.ping", "wh-1") is None
+    secret = await client("webhooks.rotate_signing_secret", "wh-1")
+    assert secret.startswith("whsec_")
+    with pytest.raises(ConnectionFailed):
+        await client("webhooks.rotate_signing_secret", "wh-1", revocation_behavior="revoke_previous_secrets_after_h24")
+    assert server.requests[-1].json == json.loads(sample("10_webhook_rotate.create.json"))
+    assert await client("webhooks.delete", "wh-1") is None
+    assert server.calls[4:] == [
+        "PATCH /v1/webhooks/wh-1?update_mask=state",
+        "PATCH /v1/webhooks/wh-1?update_mask=state",
+        "POST /v1/webhooks/wh-1:ping",
+        "POST /v1/webhooks/wh-1:rotateSigningSecret",
+        "POST /v1/webhooks/wh-1:rotateSigningSecret",
+        "DELETE /v1/webhooks/wh-1",
+    ]
+    for odd in ({}, {"secret": 5}, ["whsec_eA=="]):
+        server.will(answer(odd))
+        with pytest.raises(InvalidResponse, match="rotate once more"):
+            await client("webhooks.rotate_signing_secret", "wh-1")
 
 
 @pytest.mark.covers("gemini:files")

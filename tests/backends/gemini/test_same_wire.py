@@ -16,6 +16,7 @@ import pytest
 from tests.backends.gemini.wire import Client, Reply, Request, Server, answer, events, sample
 
 SCRIPT = Path(__file__).parents[2] / "clients" / "official.py"
+HOOK = "https://hooks.example.com/gemini"
 FILE = b"a,b\n1,2\n"
 TOOL = {"type": "function", "name": "f", "description": "d", "parameters": {"type": "object", "properties": {}}}
 STEPS = [
@@ -142,6 +143,23 @@ CASES: dict[str, Case] = {
     "environments.get": Case("environments.get", {"id": "e1"}),
     "environments.list": Case("environments.list", {"page_size": 5}),
     "environments.delete": Case("environments.delete", {"id": "e1"}),
+    "webhooks.create": Case(
+        "webhooks.create", {"uri": HOOK, "subscribed_events": ["interaction.completed", "later.event"], "name": "jobs"}
+    ),
+    "webhooks.create bare": Case("webhooks.create", {"uri": HOOK, "subscribed_events": []}),
+    "webhooks.get": Case("webhooks.get", {"id": "wh-1"}),
+    "webhooks.list": Case("webhooks.list", {"page_size": 3}),
+    "webhooks.update": Case("webhooks.update", {"id": "wh-1", "update_mask": "name,state", "state": "disabled"}),
+    "webhooks.update all": Case(
+        "webhooks.update", {"id": "wh-1", "uri": HOOK, "subscribed_events": ["a"], "name": "n"}
+    ),
+    "webhooks.delete": Case("webhooks.delete", {"id": "wh-1"}),
+    "webhooks.ping": Case("webhooks.ping", {"id": "wh-1"}),
+    "webhooks.rotate": Case(
+        "webhooks.rotate_signing_secret",
+        {"id": "wh-1", "revocation_behavior": "revoke_previous_secrets_immediately"},
+    ),
+    "webhooks.rotate bare": Case("webhooks.rotate_signing_secret", {"id": "wh-1"}),
     "files.list": Case(
         "files.list",
         {"environment_id": "e1", "path": "src", "recursive": True},
@@ -193,6 +211,12 @@ def handle(request: Request) -> Reply:
         return answer({"agents": []})
     if path.endswith("/environments") and request.method == "GET":
         return answer({"environments": []})
+    if path.endswith("/webhooks") and request.method == "GET":
+        return answer({"webhooks": []})
+    if path.endswith(":rotateSigningSecret"):
+        return answer({"secret": "whsec_eA=="})
+    if "/webhooks" in path:
+        return answer({"id": "wh-1", "uri": HOOK, "subscribed_events": []})
     if "/files/" in path:
         return answer({"files": []})
     return answer({"id": "x", "status": "completed", "steps": []})

@@ -17,6 +17,7 @@ import pytest
 
 from bridge.backends.local import LocalBackend
 from bridge.cli.serving import serving
+from bridge.connect import sync_backend
 from bridge.errors import ApiError, InvalidRequest
 from bridge.http import create_app
 from tests.receivers import Receiver, hmac_of, receiving
@@ -523,3 +524,17 @@ async def test_there_is_a_limit_to_how_many_are_registered(local: LocalBackend) 
         await local.webhooks.create(uri="http://127.0.0.1:9/", **COMPLETED)
     with pytest.raises(ApiError, match="100"):
         await local.webhooks.create(uri="http://127.0.0.1:9/", **COMPLETED)
+
+
+@pytest.mark.covers("local:webhooks:sync")
+def test_webhooks_are_reached_without_await() -> None:
+    """Every call, through the sync form of any backend; one that has none says so."""
+    with receiving() as receiver, sync_backend(LocalBackend()) as sync:
+        webhook = sync.webhooks.create(uri=receiver.url, **COMPLETED)
+        sync.webhooks.ping(webhook.id)
+        assert [received.body["type"] for received in receiver.deliveries] == ["ping"]
+        assert sync.webhooks.rotate_signing_secret(webhook.id) != webhook.new_signing_secret
+        assert sync.webhooks.update(webhook.id, name="n").name == "n"
+        assert [found.id for found in sync.webhooks.list()] == [sync.webhooks.get(webhook.id).id]
+        sync.webhooks.delete(webhook.id)
+        assert list(sync.webhooks.list()) == []

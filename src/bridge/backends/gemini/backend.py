@@ -34,7 +34,7 @@ from bridge.interactions import (
 from .answers import decoded, is_json, parsed
 from .calls import Call, continuation_body, create_body, create_call, resource_call, watch_call
 from .progress import Progress
-from .resources import GeminiAgents, GeminiEnvironments, GeminiFiles, SyncGeminiFiles
+from .resources import GeminiAgents, GeminiEnvironments, GeminiFiles, GeminiWebhooks, SyncGeminiFiles
 from .sending import Wire
 from .settings import Retries, settings_from
 from .sse import Decoder
@@ -53,13 +53,14 @@ class Client:
     """Everything the backend does, over a transport. `GeminiBackend` and its sync twin are two ways to reach it."""
 
     name = "gemini"
-    capabilities = Capabilities()
+    capabilities = Capabilities(webhooks=True)
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
         self.agents = GeminiAgents(wire)
         self.environments = GeminiEnvironments(wire)
         self.files = GeminiFiles(wire)
+        self.webhooks = GeminiWebhooks(wire)
 
     @property
     def identity(self) -> str:

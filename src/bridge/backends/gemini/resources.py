@@ -1,4 +1,4 @@
-"""What stands beside interactions on the API: agents, environments, and the files of an environment.
+"""What stands beside interactions on the API: agents, environments with their files, and webhooks.
 
 Requests are built in `calls`; sending, retries and errors are the client's.
 """
@@ -20,7 +20,7 @@ from .answers import parsed
 from .calls import agent_body, bare_environment, file_path, resource_call, upload_start, upload_step
 from .sending import Wire
 
-__all__ = ["GeminiAgents", "GeminiEnvironments", "GeminiFiles", "SyncGeminiFiles"]
+__all__ = ["GeminiAgents", "GeminiEnvironments", "GeminiFiles", "GeminiWebhooks", "SyncGeminiFiles"]
 
 P = TypeVar("P", bound=Model)
 
@@ -166,6 +166,54 @@ class GeminiFiles(_Resource):
         for path, target in targets.items():
             await call(_write, target, await self.read(environment_id, path))
         return tuple(targets.values())
+
+
+class GeminiWebhooks(_Resource):
+    """Addresses that are told of every end they asked for. `bridge.jobs.WebhookVerifier` says whether what they get is genuine."""
+
+    async def create(self, /, **fields: Any) -> model.Webhook:
+        """Registers `uri` for `subscribed_events`, with a `name`. The answer, and no later one, has `new_signing_secret`."""
+        body = {name: value for name, value in fields.items() if value is not None}
+        return parsed(model.Webhook, await self._wire.send(resource_call("POST", "webhooks", body=body)))
+
+    async def get(self, id: str) -> model.Webhook:
+        """A webhook by id. Raises `NotFound`."""
+        return parsed(model.Webhook, await self._wire.send(resource_call("GET", "webhooks", id)))
+
+    async def list(self, *, page_size: int | None = None) -> AsyncGenerator[model.Webhook, None]:
+        """All webhooks, page by page."""
+        async for page in self._pages(model.WebhookList, "webhooks", page_size=page_size):
+            for webhook in page.webhooks:
+                yield webhook
+
+    async def update(self, id: str, *, update_mask: str | None = None, **fields: Any) -> model.Webhook:
+        """Changes `name`, `uri`, `subscribed_events` or `state`: those given, or those that `update_mask` names, by commas.
+
+        Raises `NotFound`.
+        """
+        body = {name: value for name, value in fields.items() if value is not None}
+        call = resource_call("PATCH", "webhooks", id, body=body, query={"update_mask": update_mask})
+        return parsed(model.Webhook, await self._wire.send(call._replace(repeatable=True)))
+
+    async def delete(self, id: str) -> None:
+        """Forgets a webhook. Raises `NotFound`."""
+        await self._wire.send(resource_call("DELETE", "webhooks", id))
+
+    async def ping(self, id: str) -> None:
+        """Has a delivery sent that tells nothing. Raises `NotFound`."""
+        await self._wire.send(resource_call("POST", "webhooks", id, ":ping"))
+
+    async def rotate_signing_secret(self, id: str, *, revocation_behavior: str | None = None) -> str:
+        """A new secret, in force at once. The ones before it end as `revocation_behavior` says.
+
+        That is "revoke_previous_secrets_after_h24" or "revoke_previous_secrets_immediately". Raises `NotFound`.
+        """
+        body = {} if revocation_behavior is None else {"revocation_behavior": revocation_behavior}
+        given = await self._wire.send(resource_call("POST", "webhooks", id, ":rotateSigningSecret", body=body))
+        secret = given.get("secret") if isinstance(given, dict) else None
+        if not isinstance(secret, str):
+            raise InvalidResponse(f"the service named no new secret for the webhook {id!r}; rotate once more")
+        return secret
 
 
 class SyncGeminiFiles(SyncFiles):
