@@ -399,6 +399,11 @@ async def test_labels_lose_repeat_and_hasten_deliveries(local: LocalBackend, rec
     _, second, third = await receiver.got(3)
     assert second.body["data"]["id"] == twice
     assert (third.id, third.raw) == (second.id, second.raw)
+    receiver.answers = [503]
+    again = await run(local, labels={"local-webhook": "early"}, webhook_config=config)
+    *_, refused, arrived = await receiver.got(5)
+    assert refused.id == arrived.id
+    assert arrived.body["data"]["id"] == again
     with pytest.raises(InvalidRequest, match="local-webhook"):
         await run(local, labels={"local-webhook": "never"})
 

@@ -64,6 +64,7 @@ class Webhooks(WebhookRegistry):
     async def deliver(self, interaction: str) -> None:
         """Sends what tells of an interaction, whenever it is due, and waits for the receivers."""
         await asyncio.gather(*(self._deliver(notice) for notice in await self._store.notices(interaction)))
+        self.wake()  # for those that did not arrive
 
     async def ping(self, id: str) -> None:
         """Sends a registered webhook a delivery that tells nothing, once. Raises `NotFound`."""
