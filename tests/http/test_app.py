@@ -176,8 +176,10 @@ async def test_a_stream_that_its_backend_lost_is_cut_and_not_closed(serve: Serve
         await follow()
     events = [json.loads(line[6:]) for line in seen if line.startswith("data: ")]
     assert len(events) == 3
-    status, answer = await served.call("GET", f"interactions/{events[0]['interaction']['id']}")
-    assert (status, answer["status"]) == (200, "completed")
+    path = f"/v1/interactions/{events[0]['interaction']['id']}"
+    rest = await served.client.get(path, params={"stream": "true"})
+    assert json.loads(frames(rest.text)[-2][1])["event_type"] == "interaction.completed"
+    assert (await served.call("GET", path))[1]["status"] == "completed"
 
 
 @pytest.mark.covers("http:disconnect")
