@@ -66,6 +66,10 @@ def test_the_rooms_import_each_other_only_as_the_house_allows() -> None:
             "from bridge.langgraph import ChatInteractions",
             {"mcp", "starlette", "pydantic_monty", "aiosqlite"},
         ),
+        (
+            "from bridge.jobs import WebhookVerifier",
+            {"jwt", "cryptography", "langgraph", "mcp", "starlette", "sqlite3"},
+        ),
         ("import bridge.cli", {"httpx2", "langgraph", "langchain_core", "mcp", "starlette", "pydantic"}),
     ],
 )

@@ -45,7 +45,7 @@ async def start(
 
     Raises `OutcomeUnknown` where a start was recorded and nothing tells what became of it, and what the service answers.
     """
-    jobs, earlier = settings.jobs, state.get("job")
+    earlier = state.get("job")
     environment = await settings.place_to_work(state, standing.thread)
     fields = settings.fields(state, planning=not state.get("approved"))
     if environment is not None:
