@@ -897,6 +897,22 @@ LANGGRAPH: tuple[Requirement, ...] = (
         "Events of LangChain's third streaming protocol make a message that can be followed.",
         "ours",
     ),
+    R("langgraph:chat:media-out", "Images, sound, videos and documents come out as LangChain's blocks.", "ours"),
+    R(
+        "langgraph:events:equal",
+        "The events of LangChain's third streaming protocol keep its rules and make the message that the chunks make, for any stream.",
+        "LangChain: stream_events v3",
+    ),
+    R("langgraph:events:order", "Each block begins, grows and ends in its time.", "LangChain: stream_events v3"),
+    R("langgraph:events:resumed", "What a stream tells once more after a broken connection is told on once.", "ours"),
+    R("langgraph:events:anchor", "The next turn follows the message of such events, for any stream.", "ours"),
+    R("langgraph:events:failed", "A failed turn fails the stream of events with its typed error.", "ours"),
+    R("langgraph:events:gone", "A parent that is gone is replaced once there too.", "ours"),
+    R(
+        "langgraph:events:model",
+        "A model and a graph tell such events to callers and callbacks, with an event loop and without.",
+        "LangChain: stream_events v3",
+    ),
     R("langgraph:chat:plain-data", "What rides in a message is plain JSON.", "ours"),
     R(
         "langgraph:chat:continuation",

@@ -12,7 +12,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from bridge.backend import Capabilities
 from bridge.errors import InteractionFailed
 from bridge.interactions import Interaction, Usage, assemble, parse_event
-from bridge.langgraph.answers import Answer, blocks_of, events_of, message_of, usage_of
+from bridge.langgraph.answers import Chunks, blocks_of, events_of, message_of, usage_of
 from bridge.langgraph.messages import ANCHOR, PROVIDER
 from bridge.sessions import Message, plan
 
@@ -44,7 +44,7 @@ def say(index: int, *words: str) -> list[dict[str, Any]]:
 
 
 def streamed(events: Iterable[dict[str, Any]], **options: Any) -> list[AIMessageChunk]:
-    answer = Answer(plan=PLAN, **options)
+    answer = Chunks(PLAN, **options)
     chunks = [chunk for event in events for chunk in answer.add(parse_event(event))]
     return [*chunks, *answer.last("asked")]
 
@@ -54,7 +54,7 @@ def merged(events: Iterable[dict[str, Any]], **options: Any) -> AIMessage:
 
 
 def unstreamed(interaction: dict[str, Any], **options: Any) -> AIMessage:
-    answer = Answer(plan=PLAN, **options)
+    answer = Chunks(PLAN, **options)
     chunks = [chunk for event in events_of(Interaction.parse(interaction)) for chunk in answer.add(event)]
     return message_of([*chunks, *answer.last("asked")])
 
@@ -105,11 +105,11 @@ def test_arguments_stream_in_pieces() -> None:
     other = step(2, {"type": "function_call", "id": "k2", "name": "now", "arguments": {}})
     chunks = streamed([created(), *say(0, "Look."), *step(1, call, *pieces), *other, completed("requires_action")])
     assert [(c["name"], c["args"], c["index"]) for chunk in chunks for c in chunk.tool_call_chunks] == [
-        ("weather", "", 0),
-        (None, '{"city":', 0),
-        (None, ' "Oslo"}', 0),
-        ("now", "", 1),
-        (None, "{}", 1),
+        ("weather", "", 1),
+        (None, '{"city":', 1),
+        (None, ' "Oslo"}', 1),
+        ("now", "", 2),
+        (None, "{}", 2),
     ]
     message = message_of(chunks)
     assert message.tool_calls == [
@@ -507,3 +507,136 @@ def test_content_of_a_kind_not_known_yet_is_a_block_and_no_part_of_the_portable_
     assert merged(events).content == "Hm."
     assert merged(events).content_blocks[0] == {"type": "non_standard", "value": part}
     assert merged(events, blocks=True).content[0] == {"type": "non_standard", "value": part}
+
+
+@pytest.mark.covers("langgraph:chat:resumed")
+@pytest.mark.parametrize("blocks", [False, True])
+def test_annotations_told_once_more_are_shown_once(blocks: bool) -> None:
+    """Wherever the connection broke: in the text, after it, among its annotations, or in the next text."""
+    rows = [{"type": "url_citation", "url": f"https://x/{n}", "start_index": 0, "end_index": 3} for n in range(2)]
+    start = {
+        "type": "model_output",
+        "content": [{"type": "text", "text": "One two.", "annotations": rows}, {"type": "text", "text": "Three."}],
+    }
+    deltas: list[dict[str, Any]] = [
+        {"type": "text", "text": "One "},
+        {"type": "text", "text": "two."},
+        *({"type": "text_annotation_delta", "annotations": [row]} for row in rows),
+        {"type": "text", "text": "Three."},
+    ]
+    whole = merged([created(), *step(0, {"type": "model_output"}, *deltas), completed()], blocks=blocks)
+    for told in range(len(deltas) + 1):
+        begun = step(0, {"type": "model_output"}, *deltas[:told])[:-1]
+        assert merged([created(), *begun, *again(0, start), completed()], blocks=blocks) == whole
+
+
+@pytest.mark.covers("langgraph:chat:resumed")
+@pytest.mark.parametrize("blocks", [False, True])
+def test_a_stream_told_from_its_start_again_is_shown_once(blocks: bool) -> None:
+    """Steps that had ended and the first event too; an ended text is not taken up again by what comes late."""
+    call = step(6, {"type": "function_call", "id": "k", "name": "f", "arguments": {"x": 1}})
+    straight = [created(), *CODE, *call]
+    assert merged([*straight, *straight, completed()], blocks=blocks) == merged([*straight, completed()], blocks=blocks)
+    late = [*say(0, "Said."), *step(0, {"type": "model_output"}, {"type": "text", "text": "Said. And more."})]
+    message = merged([created(), *late, completed()], blocks=True)
+    assert [block["text"] for block in message.content if isinstance(block, dict)] == ["Said.", " And more."]
+
+
+@pytest.mark.covers("langgraph:chat:resumed")
+@pytest.mark.parametrize("piece", ['{"city": "Å', '{"city":"Å', '{"city": "\\u00c5', '{"city":"\\u00c5'])
+def test_a_call_told_once_more_is_one_call_in_any_script(piece: str) -> None:
+    """Services write arguments as UTF-8 or in ASCII."""
+    call = {"type": "function_call", "id": "k1", "name": "f", "arguments": {}}
+    begun = step(0, call, {"type": "arguments_delta", "arguments": piece})[:-1]
+    message = merged([created(), *begun, *again(0, {**call, "arguments": {"city": "Ås"}}), completed()])
+    assert [one["args"] for one in message.tool_calls] == [{"city": "Ås"}]
+
+
+@pytest.mark.covers("langgraph:chat:invalid-calls")
+@pytest.mark.parametrize("blocks", [False, True])
+def test_a_call_whose_step_never_ended_is_no_call(blocks: bool) -> None:
+    """A stream may break off in the middle of the arguments and still be an answer."""
+    call = {"type": "function_call", "id": "k1", "name": "f", "arguments": {}}
+    begun = step(0, call, {"type": "arguments_delta", "arguments": '{"city": "Os'})[:-1]
+    message = merged([created(), *begun, completed("incomplete")], blocks=blocks)
+    assert (message.tool_calls, len(message.invalid_tool_calls)) == ([], 1)
+    if blocks:
+        assert [block["type"] for block in message.content if isinstance(block, dict)] == ["invalid_tool_call"]
+
+
+@pytest.mark.covers("langgraph:chat:invalid-calls")
+def test_a_call_without_a_usable_id_or_name_is_shown_without() -> None:
+    """Whatever stands in their place."""
+    message = merged([created(), *step(0, {"type": "function_call", "id": [], "name": 7}), completed()])
+    assert [(one["id"], one["name"]) for one in message.tool_calls] == [(None, "")]
+
+
+@pytest.mark.covers("langgraph:chat:server-calls")
+@pytest.mark.parametrize("whole", [False, True])
+def test_with_blocks_a_call_that_an_agent_answers_stands_before_its_result(whole: bool) -> None:
+    """As in the blocks of the portable form; the pending one stands at the end."""
+    first = {"type": "function_call", "id": "a", "name": "read_file", "arguments": {"path": "x"}}
+    result = {"type": "function_result", "call_id": "a", "result": "text"}
+    asked = {"type": "function_call", "id": "b", "name": "ask", "arguments": {"who": "me"}}
+    steps = [first, result, asked, {"type": "model_output", "content": [{"type": "text", "text": "Wait."}]}]
+    if whole:
+        message = unstreamed({"id": ID, "status": "requires_action", "steps": steps}, blocks=True, hold_calls=True)
+    else:
+        events = [
+            *step(0, {**first, "arguments": {}}, {"type": "arguments_delta", "arguments": '{"path": "x"}'}),
+            *step(1, {"type": "function_result", "call_id": "a"}, {"type": "function_result", "result": "text"}),
+            *step(2, asked),
+            *say(3, "Wait."),
+        ]
+        message = merged([created(), *events, completed("requires_action")], blocks=True, hold_calls=True)
+    assert message.content == [
+        {"type": "server_tool_call", "id": "a", "name": "read_file", "args": {"path": "x"}},
+        {"type": "server_tool_result", "tool_call_id": "a", "status": "success", "output": "text"},
+        {"type": "text", "text": "Wait."},
+        {"type": "tool_call", "id": "b", "name": "ask", "args": {"who": "me"}},
+    ]
+
+
+@pytest.mark.covers("langgraph:chat:media-out")
+@pytest.mark.parametrize("blocks", [False, True])
+def test_images_and_sound_come_out_as_blocks(blocks: bool) -> None:
+    """With what the API says about them as extras; sound that comes in chunks is a block each, by address or by bytes."""
+    sound = {"type": "audio", "data": "aGk=", "mime_type": "audio/l16", "sample_rate": 24000, "channels": 1}
+    deltas: list[dict[str, Any]] = [
+        {"type": "image", "data": "AAAA", "mime_type": "image/png"},
+        sound,
+        {**sound, "data": "aG8="},
+        {"type": "video", "uri": "files/v", "mime_type": "video/mp4"},
+        {"type": "document", "data": "JVBERg==", "mime_type": "application/pdf"},
+    ]
+    events = [created(), *step(0, {"type": "model_output"}, *deltas), completed()]
+    streamed_message = merged(events, blocks=blocks)
+    extras = {"sample_rate": 24000, "channels": 1}
+    assert streamed_message.content == [
+        {"type": "image", "base64": "AAAA", "mime_type": "image/png"},
+        {"type": "audio", "base64": "aGk=", "mime_type": "audio/l16", "extras": extras},
+        {"type": "audio", "base64": "aG8=", "mime_type": "audio/l16", "extras": extras},
+        {"type": "video", "url": "files/v", "mime_type": "video/mp4"},
+        {"type": "file", "base64": "JVBERg==", "mime_type": "application/pdf"},
+    ]
+    assert streamed_message.content_blocks == streamed_message.content
+    whole = unstreamed(assemble(parse_event(event) for event in events).to_wire(), blocks=blocks)
+    assert whole.content == streamed_message.content
+
+
+@pytest.mark.covers("langgraph:chat:chunks")
+@pytest.mark.parametrize("blocks", [False, True])
+def test_no_chunk_shares_anything_with_another(blocks: bool) -> None:
+    """What a consumer does to one changes no other, nor the anchor."""
+    answer = Chunks(PLAN, blocks=blocks)
+    chunks = [chunk for event in TEXT for chunk in answer.add(parse_event(event))]
+    untouched = streamed(TEXT, blocks=blocks)
+    for chunk in chunks:
+        chunk.response_metadata["mine"] = chunk.additional_kwargs["mine"] = True
+        chunk.tool_calls.append({"name": "mine", "args": {}, "id": "x"})
+        if isinstance(chunk.content, list):
+            for block in chunk.content:
+                if isinstance(block, dict):
+                    block["text"] = "mine"
+    assert [chunk.tool_calls for chunk in chunks] == [[{"name": "mine", "args": {}, "id": "x"}]] * len(chunks)
+    assert answer.last("asked") == untouched[len(chunks) :]

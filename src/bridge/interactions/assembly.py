@@ -77,6 +77,11 @@ class Assembler:
         return next((known for known in ids if isinstance(known, str) and known), "")
 
     @property
+    def hop(self) -> int:
+        """How many hops of a continued turn are over; each counts its steps anew."""
+        return len(self._over)
+
+    @property
     def status(self) -> str:
         """The last status seen, empty before the first."""
         return self._hop.status

@@ -17,7 +17,7 @@ from collections.abc import (
 )
 from contextlib import aclosing, closing
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar
 
 from langchain_core.callbacks import (
     AsyncCallbackManagerForLLMRun,
@@ -41,15 +41,27 @@ from bridge.interactions import Event, Interaction
 from bridge.sessions import plan
 
 from ._tools import ToolLike, response_format_of, tool_choice_of, tools_of
-from .answers import Answer, events_of, message_of
+from .answers import Chunks, ProtocolEvents, events_of, message_of, tidied
 from .messages import system_instruction, to_history
 from .requests import OWN, call_of, fields_of, given_of
 from .turns import Turn
 
 if TYPE_CHECKING:
+    from langchain_protocol.protocol import MessagesData
+
     from bridge._portal import SyncBackend
 
 __all__ = ["ChatInteractions"]
+
+_Told_co = TypeVar("_Told_co", covariant=True)
+
+
+class _Form(Protocol[_Told_co]):
+    """How a turn is told: `Chunks` or `ProtocolEvents`."""
+
+    def add(self, event: Event) -> Sequence[_Told_co]: ...
+
+    def last(self, requested: str) -> Sequence[_Told_co]: ...
 
 
 class ChatInteractions(BaseChatModel):
@@ -271,8 +283,8 @@ class ChatInteractions(BaseChatModel):
         turn.note()
         return turn
 
-    def _answer(self, turn: Turn) -> Answer:
-        return Answer(plan=turn.plan, blocks=self.output_version == "v1", hold_calls="agent" in turn.fields)
+    def _chunks(self, turn: Turn) -> Chunks:
+        return Chunks(turn.plan, blocks=self.output_version == "v1", hold_calls="agent" in turn.fields)
 
     def _works(self, kwargs: Mapping[str, Any]) -> Self:
         """This model, or a copy without a cache for a call that names an agent or an environment."""
@@ -287,7 +299,8 @@ class ChatInteractions(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         model = self._works(kwargs)
-        return super(ChatInteractions, model)._generate_with_cache(messages, stop, run_manager, **kwargs)
+        result = super(ChatInteractions, model)._generate_with_cache(messages, stop, run_manager, **kwargs)
+        return _tidied(result)
 
     async def _agenerate_with_cache(
         self,
@@ -297,7 +310,8 @@ class ChatInteractions(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         model = self._works(kwargs)
-        return await super(ChatInteractions, model)._agenerate_with_cache(messages, stop, run_manager, **kwargs)
+        result = await super(ChatInteractions, model)._agenerate_with_cache(messages, stop, run_manager, **kwargs)
+        return _tidied(result)
 
     def _generate(
         self,
@@ -311,7 +325,7 @@ class ChatInteractions(BaseChatModel):
             interaction = backend.create(**turn.request)
         except ApiError as error:
             interaction = backend.create(**self._again(turn, error))
-        return _result(turn, self._answer(turn), interaction)
+        return _result(turn, self._chunks(turn), interaction)
 
     async def _agenerate(
         self,
@@ -325,7 +339,7 @@ class ChatInteractions(BaseChatModel):
             interaction = await self._backend.create(**turn.request)
         except ApiError as error:
             interaction = await self._backend.create(**await self._aagain(turn, error))
-        return _result(turn, self._answer(turn), interaction)
+        return _result(turn, self._chunks(turn), interaction)
 
     def _stream(
         self,
@@ -335,15 +349,8 @@ class ChatInteractions(BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         turn = self._turn(messages, stop, kwargs)
-        answer = self._answer(turn)
-
-        def chunks() -> Iterator[ChatGenerationChunk]:
-            with closing(self._events(turn)) as events:
-                for event in events:
-                    yield from map(_generation, answer.add(event))
-            yield from map(_generation, answer.last(turn.name))
-
-        for chunk in chunks():
+        for message in self._told(turn, self._chunks(turn)):
+            chunk = ChatGenerationChunk(message=message)
             if run_manager is not None:
                 run_manager.on_llm_new_token(chunk.text, chunk=chunk)
             yield chunk
@@ -356,17 +363,50 @@ class ChatInteractions(BaseChatModel):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         turn = self._turn(messages, stop, kwargs)
-        answer = self._answer(turn)
+        async with aclosing(self._atold(turn, self._chunks(turn))) as told:
+            async for message in told:
+                chunk = ChatGenerationChunk(message=message)
+                if run_manager is not None:
+                    await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                yield chunk
+
+    def _stream_chat_model_events(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[MessagesData]:
+        """What LangChain looks for by this name; it tells the callbacks itself."""
+        turn = self._turn(messages, stop, kwargs)
+        yield from self._told(turn, ProtocolEvents(turn.plan, hold_calls="agent" in turn.fields))
+
+    async def _astream_chat_model_events(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[MessagesData]:
+        turn = self._turn(messages, stop, kwargs)
+        async with aclosing(self._atold(turn, ProtocolEvents(turn.plan, hold_calls="agent" in turn.fields))) as told:
+            async for event in told:
+                yield event
+
+    def _told(self, turn: Turn, form: _Form[_Told_co]) -> Generator[_Told_co, None, None]:
+        """The events of a turn in a form."""
+        with closing(self._events(turn)) as events:
+            for event in events:
+                yield from form.add(event)
+        yield from form.last(turn.name)
+
+    async def _atold(self, turn: Turn, form: _Form[_Told_co]) -> AsyncGenerator[_Told_co, None]:
         async with aclosing(self._aevents(turn)) as events:
             async for event in events:
-                for chunk in map(_generation, answer.add(event)):
-                    if run_manager is not None:
-                        await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
-                    yield chunk
-        for chunk in map(_generation, answer.last(turn.name)):
-            if run_manager is not None:
-                await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
-            yield chunk
+                for one in form.add(event):
+                    yield one
+        for one in form.last(turn.name):
+            yield one
 
     def _events(self, turn: Turn) -> Generator[Event, None, None]:
         backend, request, begun = self._sync_backend(), turn.request, False
@@ -437,10 +477,12 @@ class ChatInteractions(BaseChatModel):
         return self._sync
 
 
-def _result(turn: Turn, answer: Answer, interaction: Interaction) -> ChatResult:
+def _result(turn: Turn, answer: Chunks, interaction: Interaction) -> ChatResult:
     chunks = [chunk for event in events_of(interaction) for chunk in answer.add(event)]
     return ChatResult(generations=[ChatGeneration(message=message_of([*chunks, *answer.last(turn.name)]))])
 
 
-def _generation(chunk: Any) -> ChatGenerationChunk:
-    return ChatGenerationChunk(message=chunk)
+def _tidied(result: ChatResult) -> ChatResult:
+    for generation in result.generations:  # of a streamed answer; others are tidy
+        generation.message = tidied(generation.message)
+    return result

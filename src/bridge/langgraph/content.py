@@ -107,11 +107,11 @@ def _part(block: Mapping[str, Any]) -> dict[str, Any] | None:
         return {"type": "text", "text": block["refusal"]}
     if kind not in (*MEDIA, "file", "text-plain", "media"):
         return None
-    if kind in MEDIA and ("data" in block or "uri" in block):  # the API's own form
+    if kind in MEDIA and (block.get("data") or block.get("uri")):  # the API's own form
         return dict(block)
     mime_type = block.get("mime_type")
     source: dict[str, Any]
-    if isinstance(data := block.get("base64") or block.get("data"), str):
+    if isinstance(data := block.get("base64") or block.get("data"), str) and data:
         source = {"data": data}
     elif address := _address(block):
         head, comma, body = address.partition(";base64,")
@@ -163,15 +163,13 @@ def block_of(content: Mapping[str, Any]) -> dict[str, Any]:
             "text": text,
             **({"annotations": citations} if citations else {}),
         }
-    if kind in MEDIA and (isinstance(content.get("data"), str) or isinstance(content.get("uri"), str)):
+    source = next((name for name in ("data", "uri") if content.get(name) and isinstance(content[name], str)), None)
+    if kind in MEDIA and source is not None:
         block: dict[str, Any] = {"type": "file" if kind == "document" else kind}
-        if isinstance(content.get("data"), str):
-            block["base64"] = content["data"]
-        else:
-            block["url"] = content["uri"]
+        block["base64" if source == "data" else "url"] = content[source]
         if content.get("mime_type"):
             block["mime_type"] = content["mime_type"]
-        extras = {name: value for name, value in content.items() if name not in ("type", "data", "uri", "mime_type")}
+        extras = {name: value for name, value in content.items() if name not in ("type", source, "mime_type")}
         return {**block, **({"extras": extras} if extras else {})}
     return {"type": "non_standard", "value": dict(content)}
 
