@@ -10,69 +10,18 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import httpx2
 from google import genai
 from google.genai import types as genai_types
 
+from benchmarks.rounds import Row, ratio, rounds, server
+from benchmarks.streams import tokens
 from bridge.backends.gemini import GeminiBackend
 
 _MODEL = "gemini-3.8-flash"
 _BODY = {"model": _MODEL, "input": "Say hello in five words."}
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table: what, the ratio or time measured, and the target it is held against."""
-
-    what: str
-    measured: float
-    target: str
-    ok: bool
-    detail: str
-
-
-@contextmanager
-def server(deltas: int) -> Iterator[str]:
-    """The canned server in a process of its own; gives its base URL."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.server", str(deltas)], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    try:
-        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
-    finally:
-        process.terminate()
-        process.wait(10)
-        process.stdout.close()
-
-
-async def cpu(action: Callable[[], Awaitable[object]], times: int) -> float:
-    """CPU seconds of this process per call."""
-    start = time.process_time()
-    for _ in range(times):
-        await action()
-    return (time.process_time() - start) / times
-
-
-async def rounds(actions: dict[str, tuple[Callable[[], Awaitable[object]], int]], count: int) -> dict[str, list[float]]:
-    """Every action in turn, `count` times over, so that a slow moment of the machine falls on all of them."""
-    for action, _ in actions.values():  # warm up
-        await action()
-        await action()
-    seen: dict[str, list[float]] = {name: [] for name in actions}
-    for _ in range(count):
-        for name, (action, times) in actions.items():
-            seen[name].append(await cpu(action, times))
-    return seen
-
-
-def ratio(over: list[float], under: list[float]) -> float:
-    """The median of the rounds' own ratios."""
-    return statistics.median(a / b for a, b in zip(over, under, strict=True))
 
 
 def _sdk(url: str) -> genai.Client:
@@ -233,6 +182,7 @@ def measure(count: int, deltas: int = 2_000) -> list[Row]:
         rows = asyncio.run(creates(url, count))
     with server(deltas) as url:
         rows += asyncio.run(streams(url, deltas, count))
+        rows += asyncio.run(tokens(url, deltas, count))
     return [*rows, *imports(max(5, count))]
 
 

@@ -1,7 +1,8 @@
 """A server that costs next to nothing: canned answers over a bare asyncio protocol, so that clients are what is measured.
 
 `python -m benchmarks.server EVENTS` prints its port and serves until it is ended. A POST with `"stream": true` gets a stream of
-EVENTS text deltas in chunks as a network would cut them; any other request gets one interaction as JSON.
+EVENTS text deltas in chunks as a network would cut them; any other request gets one interaction as JSON. The streams of two other
+APIs, by their paths, say the same text.
 """
 
 from __future__ import annotations
@@ -42,6 +43,11 @@ def _json_answer() -> bytes:
     return head.encode() + body
 
 
+def words(count: int) -> list[str]:
+    """The text of every stream, in its pieces."""
+    return [f"word {number} of the answer, " for number in range(count)]
+
+
 def events(deltas: int) -> list[dict[str, object]]:
     """A stream of text deltas, as the API sends it."""
     created = {"id": _ID, "status": "in_progress", "object": "interaction", "model": "gemini-3.8-flash"}
@@ -49,9 +55,9 @@ def events(deltas: int) -> list[dict[str, object]]:
         {"interaction": created, "event_type": "interaction.created"},
         {"index": 0, "step": {"type": "model_output"}, "event_type": "step.start"},
     ]
-    for number in range(deltas):
-        delta = {"text": f"word {number} of the answer, ", "type": "text"}
-        rows.append({"index": 0, "delta": delta, "event_type": "step.delta"})
+    rows += [
+        {"index": 0, "delta": {"text": word, "type": "text"}, "event_type": "step.delta"} for word in words(deltas)
+    ]
     rows.append({"index": 0, "event_type": "step.stop"})
     rows.append({"interaction": _END, "event_type": "interaction.completed"})
     return rows
@@ -63,8 +69,65 @@ def sse(rows: list[dict[str, object]]) -> bytes:
     return "".join([*frames, "event: done\ndata: [DONE]\n\n"]).encode()
 
 
-def _stream_chunks(deltas: int) -> list[bytes]:
-    body = sse(events(deltas))
+def generate_content(deltas: int) -> bytes:
+    """The same text as generateContent streams it."""
+    usage = {"promptTokenCount": 8, "candidatesTokenCount": 7, "totalTokenCount": 15}
+    frames = []
+    for number, word in enumerate(words(deltas)):
+        candidate: dict[str, object] = {"content": {"parts": [{"text": word}], "role": "model"}, "index": 0}
+        if number == deltas - 1:
+            candidate["finishReason"] = "STOP"
+        frames.append(
+            {"candidates": [candidate], "usageMetadata": usage, "modelVersion": _END["model"], "responseId": "r"}
+        )
+    return "".join(f"data: {json.dumps(frame, separators=(',', ':'))}\r\n\r\n" for frame in frames).encode()
+
+
+def responses(deltas: int) -> bytes:
+    """The same text as OpenAI's Responses API streams it."""
+    said = words(deltas)
+    part = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
+    item = {"id": "msg_1", "type": "message", "role": "assistant", "status": "in_progress", "content": []}
+    whole = {**part, "text": "".join(said)}
+    done = {**item, "status": "completed", "content": [whole]}
+    details = {"input_tokens_details": {"cached_tokens": 0}, "output_tokens_details": {"reasoning_tokens": 0}}
+    response: dict[str, object] = {
+        "id": "resp_1",
+        "object": "response",
+        "created_at": 1_790_000_000,
+        "status": "in_progress",
+        "model": "gpt-9",
+        "output": [],
+        "parallel_tool_calls": True,
+        "tool_choice": "auto",
+        "tools": [],
+        "error": None,
+        "incomplete_details": None,
+        "instructions": None,
+        "metadata": {},
+        "temperature": 1.0,
+        "top_p": 1.0,
+    }
+    usage = {"input_tokens": 8, "output_tokens": 7, "total_tokens": 15, **details}
+    place = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+    rows: list[dict[str, object]] = [
+        {"type": "response.created", "response": response},
+        {"type": "response.output_item.added", "output_index": 0, "item": item},
+        {"type": "response.content_part.added", **place, "part": part},
+        *({"type": "response.output_text.delta", **place, "delta": word, "logprobs": []} for word in said),
+        {"type": "response.output_text.done", **place, "text": whole["text"], "logprobs": []},
+        {"type": "response.content_part.done", **place, "part": whole},
+        {"type": "response.output_item.done", "output_index": 0, "item": done},
+        {
+            "type": "response.completed",
+            "response": {**response, "status": "completed", "output": [done], "usage": usage},
+        },
+    ]
+    frames = ({**row, "sequence_number": number} for number, row in enumerate(rows))
+    return "".join(f"event: {f['type']}\ndata: {json.dumps(f, separators=(',', ':'))}\n\n" for f in frames).encode()
+
+
+def _chunked(body: bytes) -> list[bytes]:
     pieces = [body[start : start + 1_400] for start in range(0, len(body), 1_400)]  # about one TCP segment each
     chunks = [f"{len(piece):x}\r\n".encode() + piece + b"\r\n" for piece in pieces]
     head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -74,6 +137,7 @@ def _stream_chunks(deltas: int) -> list[bytes]:
 class _Answer(asyncio.Protocol):
     unary: bytes
     stream: list[bytes]
+    others: dict[bytes, list[bytes]]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -92,7 +156,10 @@ class _Answer(asyncio.Protocol):
         if len(body) < length:
             return
         self.buffer = body[length:]
-        if b'"stream":true' in body.replace(b" ", b""):
+        path = head.partition(b"\r\n")[0].split()[1].partition(b"?")[0]
+        if other := next((stream for end, stream in self.others.items() if path.endswith(end)), None):
+            self.transport.writelines(other)
+        elif b'"stream":true' in body.replace(b" ", b""):
             self.transport.writelines(self.stream)
         else:
             self.transport.write(self.unary)
@@ -101,7 +168,11 @@ class _Answer(asyncio.Protocol):
 async def serve(deltas: int) -> None:
     """Serves on a free port of 127.0.0.1 and prints it."""
     _Answer.unary = _json_answer()
-    _Answer.stream = _stream_chunks(deltas)
+    _Answer.stream = _chunked(sse(events(deltas)))
+    _Answer.others = {
+        b":streamGenerateContent": _chunked(generate_content(deltas)),
+        b"/responses": _chunked(responses(deltas)),
+    }
     server = await asyncio.get_running_loop().create_server(_Answer, "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()

@@ -548,8 +548,12 @@ def test_a_call_told_once_more_is_one_call_in_any_script(piece: str) -> None:
     """Services write arguments as UTF-8 or in ASCII."""
     call = {"type": "function_call", "id": "k1", "name": "f", "arguments": {}}
     begun = step(0, call, {"type": "arguments_delta", "arguments": piece})[:-1]
-    message = merged([created(), *begun, *again(0, {**call, "arguments": {"city": "Ås"}}), completed()])
-    assert [one["args"] for one in message.tool_calls] == [{"city": "Ås"}]
+    whole = again(0, {**call, "arguments": {"city": "Ås"}})
+    deltas = step(0, call, {"type": "arguments_delta", "arguments": f'{piece}s"}}'})
+    for told in (begun + whole, begun + whole + deltas, whole + deltas, deltas + whole):
+        message = merged([created(), *told, completed()])
+        assert [one["args"] for one in message.tool_calls] == [{"city": "Ås"}]
+        assert message.invalid_tool_calls == []
 
 
 @pytest.mark.covers("langgraph:chat:invalid-calls")

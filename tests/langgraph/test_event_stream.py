@@ -60,13 +60,14 @@ def chunked(events: Iterable[dict[str, Any]], **options: Any) -> AIMessage:
 
 
 def without_index(message: AIMessage) -> AIMessage:
-    """LangChain leaves the index on the blocks it was told of."""
+    """LangChain leaves the index on the blocks it was told of, and has None for the name of an invalid call that has none."""
     content = [
         {name: value for name, value in block.items() if name != "index"}
         for block in message.content
         if isinstance(block, dict)
     ]
-    return message.model_copy(update={"content": content})
+    invalid = [{**call, "name": call["name"] or ""} for call in message.invalid_tool_calls]
+    return message.model_copy(update={"content": content, "invalid_tool_calls": invalid})
 
 
 def equal_by_both_ways(events: Sequence[dict[str, Any]], **options: Any) -> AIMessage:

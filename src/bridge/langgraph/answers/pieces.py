@@ -185,11 +185,10 @@ class Pieces:
         return []
 
     def _stop(self, step: ToldStep) -> list[Piece]:
+        rest = self._rest_of_call(step)
         step.ended = step.sealed = True
-        if step.kind == "function_call":
-            return self._rest_of_call(step)
-        if step.kind in ("model_output", "thought", "user_input") or step.index is not None:
-            return []
+        if step.kind in ("function_call", "model_output", "thought", "user_input") or step.index is not None:
+            return rest
         whole = [step]
         if self._hold_calls and step.kind == "function_result":  # the call it answers is known for a server's own now
             call_id = step.wire.get("call_id")
@@ -241,14 +240,15 @@ class Pieces:
         return self._grow(step, "reasoning", text) if text else []
 
     def _arguments(self, step: ToldStep, text: str) -> list[Piece]:
-        """A piece of a call's arguments."""
+        """A piece of a call's arguments. One that had ended has all of them."""
         step.told_arguments = step.told_arguments or bool(text.strip())
-        return self._grow_call(step, step.beyond(text))
+        return self._grow_call(step, step.beyond(text)) if not step.ended else []
 
     def _rest_of_call(self, step: ToldStep) -> list[Piece]:
         """What is left to show of a call as it ends."""
-        shown = step.kind == "function_call" and step.index is not None
-        return self._grow_call(step, step.rest_of_arguments(self._shown(step))) if shown else []
+        if step.kind != "function_call" or step.index is None or step.ended:
+            return []
+        return self._grow_call(step, step.rest_of_arguments(self._shown(step)))
 
 
 def _call(id: str | None, name: str | None, args: str) -> Piece:

@@ -73,8 +73,7 @@ class ToldStep:
     def rest_of_arguments(self, shown: str) -> str:
         """What is left to show of a call's arguments as it ends; of what is no JSON object something that keeps it none."""
         given = self.wire.get("arguments")
-        told, self.told_arguments = self.told_arguments, True
-        if told:
+        if self.told_arguments:
             return _spoiler(shown)
         if isinstance(given, str):  # what came was not JSON, and is kept as it came
             return self.beyond(given) + _spoiler(given)
