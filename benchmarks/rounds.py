@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import statistics
 import subprocess
 import sys
@@ -53,9 +54,15 @@ async def rounds(actions: dict[str, tuple[Callable[[], Awaitable[object]], int]]
         await action()
         await action()
     seen: dict[str, list[float]] = {name: [] for name in actions}
-    for _ in range(count):
-        for name, (action, times) in actions.items():
-            seen[name].append(await cpu(action, times))
+    # A full collection of what was there before would fall on whoever is measured just then.
+    gc.collect()
+    gc.freeze()
+    try:
+        for _ in range(count):
+            for name, (action, times) in actions.items():
+                seen[name].append(await cpu(action, times))
+    finally:
+        gc.unfreeze()
     return seen
 
 
