@@ -136,3 +136,73 @@ def service_in_thread(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator
         yield service
         sync_backend(service.backend).close()
         sync_backend(service.local).close()
+
+
+class Script:
+    """A service that answers the requests in turn as it was told to, and keeps what was asked. None never answers."""
+
+    def __init__(self) -> None:
+        self.answers: list[tuple[int, Any] | None] = []
+        self.asked: list[tuple[str, str, Any]] = []
+
+    def says(self, status: int, message: str, code: str = "invalid_request") -> None:
+        """The next answer is an error."""
+        self.answers.append((status, {"error": {"code": code, "message": message}}))
+
+    def tells(self, text: str, **fields: Any) -> None:
+        """The next answer is a turn."""
+        steps = [{"type": "model_output", "content": [{"type": "text", "text": text}]}]
+        answer = {"id": f"v1_{len(self.answers)}", "status": "completed", "model": "m", "steps": steps, **fields}
+        self.answers.append((200, answer))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = b""
+        more = True
+        while more:
+            message = await receive()
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+        self.asked.append((scope["method"], scope["path"], json.loads(body) if body else None))
+        answer = self.answers[len(self.asked) - 1]
+        if answer is None:
+            await receive()  # the client's going away
+            return
+        status, content = answer
+        payload, kind = json.dumps(content).encode(), b"application/json"
+        if status == 200 and self.asked[-1][2] and self.asked[-1][2].get("stream"):
+            payload, kind = _as_events(content), b"text/event-stream"
+        headers = [(b"content-type", kind), (b"connection", b"close")]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": payload})
+
+
+def _as_events(answer: dict[str, Any]) -> bytes:
+    end = {name: value for name, value in answer.items() if name != "steps"}
+    rows: list[dict[str, Any]] = [
+        {"event_type": "interaction.created", "interaction": {**end, "status": "in_progress", "usage": None}}
+    ]
+    for index, step in enumerate(answer["steps"]):
+        rows += [
+            {"event_type": "step.start", "index": index, "step": step},
+            {"event_type": "step.stop", "index": index},
+        ]
+    rows.append({"event_type": "interaction.completed", "interaction": end})
+    frames = [f"event: {row['event_type']}\ndata: {json.dumps(row)}\n\n" for row in rows]
+    return "".join([*frames, "event: done\ndata: [DONE]\n\n"]).encode()
+
+
+@pytest.fixture
+def script() -> Script:
+    """A service to be told what to answer."""
+    return Script()
+
+
+@pytest.fixture
+def url(script: Script) -> Iterator[str]:
+    """Its address."""
+    with served(script) as address:
+        yield address
+
+
+def chat_of(url: str, **settings: Any) -> ChatInteractions:
+    """A chat model of it that tries once."""
+    return ChatInteractions(model="m", base_url=url, **{"api_key": "key", "max_retries": 0, **settings})

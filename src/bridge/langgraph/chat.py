@@ -43,7 +43,7 @@ from bridge.sessions import plan
 from ._tools import ToolLike, response_format_of, tool_choice_of, tools_of
 from .answers import Chunks, ProtocolEvents, events_of, message_of, tidied
 from .messages import system_instruction, to_history
-from .requests import OWN, call_of, fields_of, given_of
+from .requests import OWN, call_of, fields_of, given_of, without_secrets
 from .turns import Turn
 
 if TYPE_CHECKING:
@@ -115,11 +115,11 @@ class ChatInteractions(BaseChatModel):
     """auto or none."""
     generation_config: dict[str, Any] | None = None
     """Further generation settings under the API's names; the fields above win."""
-    tools: list[Any] | None = None
+    tools: list[Any] | None = Field(default=None, repr=False)  # an MCP server's headers are credentials
     """Tools sent with every turn, before those of `bind_tools`: the API's own ({"type": "code_execution"}) or functions."""
     response_format: Any = None
     """The form of the answer: the API's, OpenAI's `json_schema`, a class, or a JSON schema."""
-    environment: Any = None
+    environment: Any = Field(default=None, repr=False)  # so may its variables be
     """A sandbox: "remote" for a new one each turn, an environment's id, or its settings."""
     agent_config: dict[str, Any] | None = None
     """Settings of the agent."""
@@ -177,7 +177,14 @@ class ChatInteractions(BaseChatModel):
         names = {*OWN, "session_name", "output_version"} - {"stop"}
         params = {name: getattr(self, name) for name in sorted(names)}
         # Not under `stop`, which LangChain overwrites with the call's.
-        return given_of({**params, "stop_sequences": self.stop, "backend": self._backend.identity})
+        return given_of(without_secrets({**params, "stop_sequences": self.stop, "backend": self._backend.identity}))
+
+    def _get_invocation_params(self, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
+        params: dict[str, Any] = without_secrets(super()._get_invocation_params(stop, **kwargs))
+        return params
+
+    def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
+        return str(sorted(self._get_invocation_params(stop, **kwargs).items()))
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = LangSmithParams(

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 from bridge.errors import InvalidRequest
-from bridge.interactions import GenerationConfig
+from bridge.interactions import GenerationConfig, Model
 
 from ._tools import response_format_of, tool_choice_of, tools_of
 
-__all__ = ["OWN", "SETTINGS", "call_of", "fields_of", "given_of"]
+__all__ = ["OWN", "SETTINGS", "call_of", "fields_of", "given_of", "without_secrets"]
 
 _GENERATION = frozenset(GenerationConfig.model_fields) - {"tool_choice"}
 SETTINGS = (
@@ -59,6 +60,15 @@ _LANGCHAINS = frozenset(
     }
 )
 
+# Settings of other libraries and of the API that a call does not take, and what does the same here.
+_ELSEWHERE = {
+    "background": "a call waits for its answer; what runs in the background is a node of its own, interactions_node",
+    "n": "ask several times, with batch",
+    "store": 'session="off" keeps nothing at the service',
+}
+# Where the API's settings carry credentials: an MCP server's headers, a sandbox's variables, what its proxy adds, a search engine's key.
+_CREDENTIALS = frozenset({"api_key", "env", "headers", "transform"})
+
 
 def given_of(values: Mapping[str, Any]) -> dict[str, Any]:
     """The values that are not None."""
@@ -69,11 +79,25 @@ def call_of(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of one call. Raises `InvalidRequest` for one that there is not."""
     given = given_of({name: value for name, value in kwargs.items() if name not in _LANGCHAINS})
     if unknown := given.keys() - _PER_CALL:
+        instead = "".join(f"; {_ELSEWHERE[name]}" for name in sorted(unknown & _ELSEWHERE.keys()))
         raise InvalidRequest(
-            f"a call takes no {', '.join(sorted(unknown))}; it takes {', '.join(sorted(_PER_CALL))}",
+            f"a call takes no {', '.join(sorted(unknown))}{instead}; it takes {', '.join(sorted(_PER_CALL))}",
             min(unknown),
         )
     return given
+
+
+def without_secrets(settings: Any, *, hidden: bool = False) -> Any:
+    """Settings as they may be traced and be part of a cache's key: in place of credentials stand their digests."""
+    if isinstance(settings, Model):
+        settings = settings.to_wire()
+    if isinstance(settings, Mapping):
+        return {name: without_secrets(value, hidden=hidden or name in _CREDENTIALS) for name, value in settings.items()}
+    if isinstance(settings, list | tuple):
+        return [without_secrets(value, hidden=hidden) for value in settings]
+    if hidden and isinstance(settings, str):
+        return f"sha256:{hashlib.sha256(settings.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+    return settings
 
 
 def fields_of(own: Mapping[str, Any], stop: list[str] | None, given: Mapping[str, Any]) -> dict[str, Any]:
