@@ -974,6 +974,7 @@ LANGGRAPH: tuple[Requirement, ...] = (
     R("langgraph:chat:cache-key", "The cache key holds all that an answer depends on.", "ours"),
     R("langgraph:chat:cached", "A cached answer costs no request and can be followed.", "ours"),
     R("langgraph:chat:rate-limiter", "Each request passes the rate limiter once, a cached answer none.", "ours"),
+    R("langgraph:chat:profile", "The profile says what the model or the agent can; the caller's own wins.", "ours"),
     R("langgraph:chat:secrets", "Credentials in settings are sent, and shown to nobody else.", "ours"),
     R("langgraph:chat:timeout", "The timeout and the retries of the model are those of its calls.", "ours"),
     R("langgraph:chat:no-cache", "Agents' and environments' answers are never taken from a cache.", "ours"),

@@ -644,3 +644,29 @@ def test_no_chunk_shares_anything_with_another(blocks: bool) -> None:
                     block["text"] = "mine"
     assert [chunk.tool_calls for chunk in chunks] == [[{"name": "mine", "args": {}, "id": "x"}]] * len(chunks)
     assert answer.last("asked") == untouched[len(chunks) :]
+
+
+@pytest.mark.covers("langgraph:chat:invalid-calls")
+@pytest.mark.parametrize(
+    ("call", "block"),
+    [
+        (
+            {"id": "k", "name": "f", "arguments": {"x": 1}},
+            {"type": "tool_call", "id": "k", "name": "f", "args": {"x": 1}},
+        ),
+        ({"id": "k", "name": "f", "arguments": {}}, {"type": "tool_call", "id": "k", "name": "f", "args": {}}),
+        ({"id": "k", "name": "f"}, {"type": "tool_call", "id": "k", "name": "f", "args": {}}),
+        ({"id": [], "name": 7, "arguments": {}}, {"type": "tool_call", "id": None, "name": "", "args": {}}),
+        (
+            {"id": "k", "name": "f", "arguments": '{"x'},
+            {"type": "invalid_tool_call", "id": "k", "name": "f", "args": '{"x', "error": None},
+        ),
+        (
+            {"id": "k", "name": "f", "arguments": [1]},
+            {"type": "invalid_tool_call", "id": "k", "name": "f", "args": "[1]", "error": None},
+        ),
+    ],
+)
+def test_a_call_in_a_step_is_a_block_of_its_own_kind(call: dict[str, Any], block: dict[str, Any]) -> None:
+    """What cannot be called is no call of the server's either."""
+    assert blocks_of([{"type": "function_call", **call}]) == [block]

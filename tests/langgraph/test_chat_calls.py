@@ -13,6 +13,7 @@ from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.tools import tool
 
 from bridge.errors import InvalidRequest
+from bridge.interactions import RetrievalTool
 from bridge.langgraph import ChatInteractions
 
 from .conftest import Script, Service, chat_of
@@ -208,12 +209,24 @@ async def test_no_credential_of_a_setting_is_shown(script: Script, url: str, str
     }
     chat = chat_of(url, **settings)
     handler = Told()
-    engine = [{"type": "retrieval", "exa_ai_search_config": {"api_key": SECRET}}]
+    engine = [RetrievalTool.parse({"type": "retrieval", "exa_ai_search_config": {"api_key": SECRET}})]
     await ask(chat, [*HI], streaming, config={"callbacks": [handler]}, tools=engine)
-    assert script.asked[0][2]["tools"] == [*settings["tools"], *engine]
+    assert script.asked[0][2]["tools"] == [*settings["tools"], *(one.to_wire() for one in engine)]
     assert handler.told
     assert (
         SECRET not in f"{chat!r} {chat} {chat._identifying_params} {handler.told} {chat._get_llm_string(tools=engine)}"
     )
     other = chat_of(url, **{**settings, "environment": {"type": "remote", "env": {"TOKEN": {"value": "another"}}}})
     assert other._get_llm_string() != chat._get_llm_string()
+
+
+@pytest.mark.covers("langgraph:chat:profile")
+def test_the_profile_says_what_model_and_agent_can(script: Script, url: str) -> None:
+    """`create_agent` and others read it; what a caller says of the model wins."""
+    profile = chat_of(url).profile
+    assert profile is not None
+    assert (profile["structured_output"], profile["tool_calling"], profile["pdf_inputs"]) == (True, True, True)
+    agent = ChatInteractions(agent="a", base_url=url).profile
+    assert agent is not None
+    assert (agent["structured_output"], agent["tool_choice"]) == (False, False)
+    assert chat_of(url, profile={"max_input_tokens": 7}).profile == {"max_input_tokens": 7}

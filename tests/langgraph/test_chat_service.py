@@ -7,7 +7,15 @@ import asyncio
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
-from bridge.errors import ApiError, BadRequest, OutcomeUnknown, PermissionDenied, ServiceFailed
+from bridge.errors import (
+    ApiError,
+    AuthenticationFailed,
+    BadRequest,
+    OutcomeUnknown,
+    PermissionDenied,
+    RateLimited,
+    ServiceFailed,
+)
 from bridge.langgraph import ChatInteractions
 from bridge.langgraph.messages import ANCHOR
 from bridge.sessions import replay_counts
@@ -80,6 +88,19 @@ async def test_every_other_refusal_is_raised_as_it_is(
     with pytest.raises(error, match="too many tools"):
         await second_turn(url, streaming)
     assert parents(script) == [None, "v1_0"]
+
+
+@pytest.mark.covers("langgraph:replay:gone")
+@pytest.mark.parametrize(("status", "error"), [(401, AuthenticationFailed), (429, RateLimited), (503, ServiceFailed)])
+async def test_an_error_that_is_no_refusal_asks_for_no_look_at_the_parent(
+    script: Script, url: str, streaming: bool, status: int, error: type[ApiError]
+) -> None:
+    """Even where it names it: nothing is replayed because a service is busy or a key is wrong."""
+    script.tells("first")
+    script.says(status, "not now, previous_interaction_id or not")
+    with pytest.raises(error):
+        await second_turn(url, streaming)
+    assert [method for method, _, _ in script.asked] == ["POST", "POST"]
 
 
 @pytest.mark.covers("langgraph:replay:gone")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from langchain_core.callbacks import AsyncCallbackHandler
+from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
 from langchain_core.language_models.chat_model_stream import ChatModelStream
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.outputs import LLMResult
@@ -21,6 +21,7 @@ from bridge.backend import Capabilities
 from bridge.connect import sync_backend
 from bridge.errors import InteractionFailed, NotFound
 from bridge.interactions import parse_event
+from bridge.langgraph import ChatInteractions
 from bridge.langgraph.answers import Chunks, ProtocolEvents, message_of
 from bridge.langgraph.messages import ANCHOR, PROVIDER, to_message
 from bridge.sessions import Message, plan
@@ -261,7 +262,10 @@ def test_a_stream_without_its_first_event_is_begun_all_the_same() -> None:
 
 
 @pytest.mark.covers("langgraph:events:equal")
-@pytest.mark.parametrize("arguments", ['{"city": "Os', "[1]", "7", "nonsense"])
+@pytest.mark.parametrize(
+    "arguments",
+    ['{"city": "Os', "[1]", "7", "nonsense", pytest.param('{"a": ' + 100_000 * "[", id="too deep to be read")],
+)
 def test_broken_arguments_end_as_an_invalid_call(arguments: str) -> None:
     """Nothing is called with a guess, also where the step never ended."""
     call = {"type": "function_call", "id": "k", "name": "f", "arguments": {}}
@@ -371,6 +375,47 @@ async def test_callbacks_hear_every_event_and_the_end(service: Service) -> None:
     await asyncio.wait_for(heard.over.wait(), 10)
     assert heard.events == produced
     assert [generation.message.usage_metadata for generation in heard.ended] == [(await stream).usage_metadata]
+
+
+class Bridged(ChatInteractions):
+    """The chat model without events of its own, which LangChain then makes of its chunks."""
+
+    _stream_chat_model_events: ClassVar[Any] = None
+    _astream_chat_model_events: ClassVar[Any] = None
+
+
+class Tokens(BaseCallbackHandler):
+    """A callback handler that keeps the tokens."""
+
+    def __init__(self) -> None:
+        self.tokens: list[str] = []
+
+    def on_llm_new_token(self, token: Any, **_: Any) -> None:
+        self.tokens.append(str(token))
+
+
+@BETA
+@pytest.mark.covers("langgraph:events:equal")
+async def test_what_langchain_makes_of_the_chunks_says_the_same(service: Service) -> None:
+    """Its bridge tells the chunks to the callbacks as tokens."""
+    heard = Tokens()
+    bridged = Bridged(backend=service.backend, model="gemini-3.8-flash")
+    by_chunks = await (await bridged.astream_events("hello", {"callbacks": [heard]}, version="v3")).output
+    by_events = await (await service.chat().astream_events("hello", version="v3")).output
+    assert by_chunks.text == by_events.text == "".join(heard.tokens)
+    assert by_chunks.usage_metadata == by_events.usage_metadata
+    assert by_chunks.response_metadata.keys() == by_events.response_metadata.keys()
+
+
+@BETA
+@pytest.mark.covers("langgraph:events:equal")
+def test_it_says_the_same_without_an_event_loop(service_in_thread: Service) -> None:
+    """Both ways there too."""
+    heard = Tokens()
+    bridged = Bridged(backend=service_in_thread.backend, model="gemini-3.8-flash")
+    by_chunks = bridged.stream_events("hello", {"callbacks": [heard]}, version="v3").output
+    by_events = service_in_thread.chat().stream_events("hello", version="v3").output
+    assert by_chunks.text == by_events.text == "".join(heard.tokens)
 
 
 @BETA

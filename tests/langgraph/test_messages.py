@@ -48,6 +48,7 @@ IMAGE = {"type": "image", "data": PNG, "mime_type": "image/png"}
     ("block", "content"),
     [
         pytest.param({"type": "text", "text": "a"}, text("a"), id="text"),
+        pytest.param({"type": "image", "url": f"data:image/png;base64,{PNG}"}, IMAGE, id="image in its address"),
         pytest.param("a", text("a"), id="string in a list"),
         pytest.param({"type": "text-plain", "text": "a", "mime_type": "text/plain"}, text("a"), id="plain text"),
         pytest.param({"type": "image", "base64": PNG, "mime_type": "image/png"}, IMAGE, id="image as bytes"),
@@ -143,6 +144,7 @@ def test_every_form_of_a_content_block_becomes_api_content(block: Any, content: 
             HumanMessage([text("hi"), {"type": "hologram", "x": 1}]), ["messages[0]", "part 1", "hologram"], id="kind"
         ),
         pytest.param(HumanMessage([{"type": "image"}]), ["messages[0]", "part 0", "image"], id="image of nothing"),
+        pytest.param(HumanMessage([{"type": "image", "data": ""}]), ["part 0", "image"], id="image of no bytes"),
         pytest.param(
             HumanMessage([{"type": "image", "id": "lc_1"}]), ["part 0", "image"], id="image with a block id only"
         ),

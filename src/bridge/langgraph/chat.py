@@ -70,7 +70,8 @@ class ChatInteractions(BaseChatModel):
     Pass exactly one of `model` and `agent`, and an `api_key` (or GOOGLE_API_KEY / GEMINI_API_KEY), the `base_url` of a service, or a
     `backend`. An answer's `response_metadata` holds `id` (the interaction's), `status`, `model_name`, `model_provider` and, where
     there is one, `environment_id`. A turn that ends `incomplete` or `budget_exceeded` gives the partial answer with that status; one
-    that fails raises `InteractionFailed`. What cannot be sent raises `InvalidRequest` before anything is.
+    that fails or is cancelled raises `InteractionFailed`. One that stops at the service's limit for a request is continued, and is one
+    answer. What cannot be sent raises `InvalidRequest` before anything is.
 
     With `session="auto"` a turn follows the session's latest answer among the messages, as long as the messages before it are what
     they were, and sends only what came after; otherwise everything is sent as a new chain. System messages, tools and settings are
@@ -293,6 +294,9 @@ class ChatInteractions(BaseChatModel):
     def _chunks(self, turn: Turn) -> Chunks:
         return Chunks(turn.plan, blocks=self.output_version == "v1", hold_calls="agent" in turn.fields)
 
+    def _protocol_events(self, turn: Turn) -> ProtocolEvents:
+        return ProtocolEvents(turn.plan, hold_calls="agent" in turn.fields)
+
     def _works(self, kwargs: Mapping[str, Any]) -> Self:
         """This model, or a copy without a cache for a call that names an agent or an environment."""
         working = kwargs.get("agent") is not None or kwargs.get("environment") is not None
@@ -356,11 +360,12 @@ class ChatInteractions(BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         turn = self._turn(messages, stop, kwargs)
-        for message in self._told(turn, self._chunks(turn)):
-            chunk = ChatGenerationChunk(message=message)
-            if run_manager is not None:
-                run_manager.on_llm_new_token(chunk.text, chunk=chunk)
-            yield chunk
+        with closing(self._told(turn, self._chunks(turn))) as told:
+            for message in told:
+                chunk = ChatGenerationChunk(message=message)
+                if run_manager is not None:
+                    run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                yield chunk
 
     async def _astream(
         self,
@@ -386,7 +391,7 @@ class ChatInteractions(BaseChatModel):
     ) -> Iterator[MessagesData]:
         """What LangChain looks for by this name; it tells the callbacks itself."""
         turn = self._turn(messages, stop, kwargs)
-        yield from self._told(turn, ProtocolEvents(turn.plan, hold_calls="agent" in turn.fields))
+        yield from self._told(turn, self._protocol_events(turn))
 
     async def _astream_chat_model_events(
         self,
@@ -396,7 +401,7 @@ class ChatInteractions(BaseChatModel):
         **kwargs: Any,
     ) -> AsyncIterator[MessagesData]:
         turn = self._turn(messages, stop, kwargs)
-        async with aclosing(self._atold(turn, ProtocolEvents(turn.plan, hold_calls="agent" in turn.fields))) as told:
+        async with aclosing(self._atold(turn, self._protocol_events(turn))) as told:
             async for event in told:
                 yield event
 
