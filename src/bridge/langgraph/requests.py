@@ -92,6 +92,8 @@ def without_secrets(settings: Any, *, hidden: bool = False) -> Any:
     if isinstance(settings, Model):
         settings = settings.to_wire()
     if isinstance(settings, Mapping):
+        if settings.get("type") == "function":  # the bulk of most settings, and only a description
+            return settings
         return {name: without_secrets(value, hidden=hidden or name in _CREDENTIALS) for name, value in settings.items()}
     if isinstance(settings, list | tuple):
         return [without_secrets(value, hidden=hidden) for value in settings]
