@@ -28,7 +28,7 @@ from bridge.jobs.looking import Look, look, pause_of, stop, until_term
 from bridge.jobs.terms import overrun
 from bridge.jobs.waking import alive
 
-from ..answers import Answer, events_of, message_of
+from ..answers import Chunks, events_of, message_of
 from .files import files_of
 from .settings import Settings
 from .telling import Teller
@@ -174,7 +174,7 @@ def acts(state: Mapping[str, Any], calls: Sequence[ToolCall]) -> list[Send]:
 
 def _message(settings: Settings, state: Mapping[str, Any], hops: Sequence[Interaction]) -> AIMessage:
     """The answer, with the anchor that the next turn follows. Raises `InteractionFailed` where there is none."""
-    answer = Answer(plan=settings.answered(state.get("messages") or []), hold_calls=settings.is_agent)
+    answer = Chunks(settings.answered(state.get("messages") or []), hold_calls=settings.is_agent)
     chunks = [chunk for hop in hops for event in events_of(hop) for chunk in answer.add(event)]
     message = message_of([*chunks, *answer.last(settings.target)])
     message.name, message.id = settings.name, hops[-1].id or None
