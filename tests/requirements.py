@@ -1112,6 +1112,11 @@ SESSIONS: tuple[Requirement, ...] = (
         "An answer's own steps go back untouched while the message shows what they say.",
         "API: stateless mode",
     ),
+    R(
+        "sessions:truth",
+        "After every turn the server knows what the graph shows, each message once and in order, whatever was done to them.",
+        "issue: two sources of truth",
+    ),
     R("sessions:counts", "Replays are counted by reason.", "ours"),
 )
 

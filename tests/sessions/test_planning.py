@@ -125,6 +125,16 @@ def test_a_branch_of_several_turns_is_no_divergence() -> None:
     ]
 
 
+@pytest.mark.covers("sessions:changed", "sessions:branches")
+def test_a_change_that_the_server_was_told_of_is_not_refused_again() -> None:
+    """Answers before the one that is followed were replayed with it; parallel branches after it are no reason to look at them."""
+    edited = [user("A"), *answered(user("a"), id="v1_1")[1:], user("b")]
+    before = [*answered(*edited, id="v1_2"), user("c")]
+    left, right = answered(*before, id="v1_left", said="Left."), answered(*before, id="v1_right", said="Right.")
+    result = planned([*left, right[-1], user("d")], on_divergence="raise")
+    assert (result.parent, texts(result)) == ("v1_left", ["Right.", "d"])
+
+
 @pytest.mark.covers("sessions:session")
 @pytest.mark.parametrize("session", ["elsewhere/gemini", "here/other"])
 def test_an_answer_of_another_session_is_quoted_and_not_followed(session: str) -> None:

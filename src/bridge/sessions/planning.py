@@ -92,7 +92,7 @@ def plan(
         reason, start = "whole", 0
     else:
         if on_divergence == "raise" and latest is not fitting:
-            _refuse_divergence(history, session)
+            _refuse_divergence(history, session, start)
         if fitting is not None:
             reason, parent = "follows", fitting["id"]
         elif latest is None:
@@ -117,17 +117,19 @@ def plan(
     )
 
 
-def _refuse_divergence(history: Sequence[Message], session: str) -> None:
+def _refuse_divergence(history: Sequence[Message], session: str, start: int) -> None:
     """Raises `HistoryDiverged` for an answer of the session that was given to other messages than those that lead up to it now.
 
-    The answer of a parallel branch is none of these: what it was given, without the branches beside it, stands among the messages.
+    Only from `start` on: of what is before it the server was told as it stands. The answer of a parallel branch is none of these: what
+    it was given, without the branches beside it, stands among the messages.
     """
     running = [Digest()]  # the conversation as a whole, and as each parallel branch saw it
     states = {digest.value: digest.copy() for digest in running}
-    for message in history:
+    for number, message in enumerate(history):
         anchor = message.anchor
         branch = None
-        if anchor and anchor.get("session") == session and anchor.get("version") == VERSION:
+        own = anchor and anchor.get("session") == session and anchor.get("version") == VERSION
+        if own and number >= start:
             branch = states.get(anchor["origin"], Digest()).copy()
             branch.add(message)
             if branch.value != anchor["digest"]:
