@@ -40,13 +40,14 @@ class ModelServer:
     @property
     def ids(self) -> list[str]:
         """Of all stored interactions that are still there."""
-        return [id for id in self._kept if id not in self.gone]
+        return [kept for kept in self._kept if kept not in self.gone]
 
     def chain(self, id: str | None) -> list[dict[str, Any]]:
         """All steps that the server knows at an interaction, inputs and outputs, from the root on."""
         steps: list[dict[str, Any]] = []
-        while id is not None:
-            id, inputs, outputs = self._kept[id]
+        parent = id
+        while parent is not None:
+            parent, inputs, outputs = self._kept[parent]
             steps = [*inputs, *outputs, *steps]
         return steps
 

@@ -30,6 +30,7 @@ NO_RESULT = "No result of this call was recorded; the conversation went on witho
 UNSIGNED = {"type": "thought", "signature": "skip_thought_signature_validator"}
 PICTURE = {"type": "image", "data": "iVBORw0KGgo=", "mime_type": "image/png"}
 NAMES = ("one", "two")
+MODES = ("auto", "auto", "raise", "off")
 
 Form = Literal["text", "blocks", "picture"]
 Key = tuple[Any, ...]
@@ -79,7 +80,7 @@ class Conversations(RuleBasedStateMachine):
         calls=st.sampled_from([0, 0, 1, 2]),
         rich=st.booleans(),
         streaming=st.booleans(),
-        mode=st.sampled_from(["auto", "auto", "auto", "raise", "off"]),
+        mode=st.sampled_from(MODES),
     )
     def turn(self, session: str, before: str, calls: int, rich: bool, streaming: bool, mode: str) -> None:
         """A node of a session answers, most often after its calls got results or the user spoke."""
@@ -92,13 +93,18 @@ class Conversations(RuleBasedStateMachine):
         if (answer := self._ask(session, mode, streaming=streaming)) is not None:
             self._add(answer)
 
-    @rule(sessions=st.lists(st.sampled_from(NAMES), min_size=2, max_size=3), calls=st.sampled_from([0, 1]))
-    def side_by_side(self, sessions: list[str], calls: int) -> None:
-        """Nodes answer the same messages in one superstep; the reducer adds the answers one after the other."""
+    @rule(
+        sessions=st.lists(st.sampled_from(NAMES), min_size=2, max_size=3),
+        calls=st.sampled_from([0, 1]),
+        mode=st.sampled_from(MODES),
+    )
+    def side_by_side(self, sessions: list[str], calls: int, mode: str) -> None:
+        """Nodes answer the same messages in one superstep; the reducer adds the answers one after the other; one goes on."""
         self.say("text")
         self.server.next_calls, self.server.next_rich = calls, False
         answers = [self._ask(session, "auto") for session in sessions]
         self._add(*(answer for answer in answers if answer is not None))
+        self.turn(sessions[0], "answer and say", 0, rich=False, streaming=False, mode=mode)
 
     @rule(vendor=st.sampled_from(["claude", "gpt", "named", "nobody"]), calls=st.sampled_from([0, 1]))
     def another_speaks(self, vendor: str, calls: int) -> None:
@@ -122,13 +128,19 @@ class Conversations(RuleBasedStateMachine):
     # --- what becomes of its messages
 
     @precondition(lambda self: self.graph.messages)
-    @rule(place=st.integers(0, 20), what=st.sampled_from(["content", "calls"]))
+    @rule(place=st.integers(0, 20), what=st.sampled_from(["content", "calls", "status", "speaker"]))
     def edit(self, place: int, what: str) -> None:
-        """A message says something else, or calls for something else."""
+        """A message says something else, calls for something else, failed after all, or is somebody else's."""
         messages = list(self.graph.messages)
         place %= len(messages)
         message = messages[place]
-        if what == "calls" and isinstance(message, AIMessage) and message.tool_calls:
+        if what == "speaker":
+            kind = HumanMessage if isinstance(message, AIMessage) else AIMessage
+            messages[place] = kind(f"spoken by another {next(self.words)}")
+        elif what == "status" and isinstance(message, ToolMessage):
+            status = "error" if message.status == "success" else "success"
+            messages[place] = message.model_copy(update={"status": status})
+        elif what == "calls" and isinstance(message, AIMessage) and message.tool_calls:
             calls = [{**call, "args": {"edited": next(self.words)}} for call in message.tool_calls]
             content = [part for part in message.content if kind_of(part) not in ("tool_use", "function_call")]
             kept = message.content if isinstance(message.content, str) else content
@@ -226,14 +238,10 @@ class Conversations(RuleBasedStateMachine):
             assert not self.server.requests
             return None
         except InvalidRequest as refusal:
-            assert not self.server.requests
-            if "no result answers" in str(refusal):
-                waiting = self._waiting(messages, session)
-                assert waiting
-                assert all(repr(id) in str(refusal) for id in waiting)
-            else:
-                self._compare(self.server.chain(parent), messages, session)
+            self._is_right(str(refusal), messages, session, parent)
             return None
+        if mode == "raise":
+            self._nothing_was_changed(messages, session, parent)
         first, *again = self.server.requests
         assert first.get("previous_interaction_id") == parent
         assert [request.get("previous_interaction_id") for request in again] == (
@@ -243,12 +251,12 @@ class Conversations(RuleBasedStateMachine):
         self._leaks_nothing(request, session)
         system = [message.content for message in messages if isinstance(message, SystemMessage)]
         assert request.get("system_instruction") == (system[0] if system else None)
-        id = answer.response_metadata.get("id")
-        assert (id is None) == (mode == "off")
+        named = answer.response_metadata.get("id")
+        assert (named is None) == (mode == "off")
         steps = list(answer.additional_kwargs["google_interactions"]["steps"])
-        told = [*request["input"], *steps] if id is None else self.server.chain(id)
+        told = [*request["input"], *steps] if named is None else self.server.chain(named)
         assert told[len(told) - len(steps) :] == steps
-        self.made[key_of(answer)] = Made(session, keys_of(messages), steps, id)
+        self.made[key_of(answer)] = Made(session, keys_of(messages), steps, named)
         self._compare(told, (*messages, answer), session)
         return answer
 
@@ -265,6 +273,24 @@ class Conversations(RuleBasedStateMachine):
             before.append(key_of(message))
         return parent
 
+    def _is_right(self, refusal: str, messages: Sequence[BaseMessage], session: str, parent: str | None) -> None:
+        """Nothing was sent, because calls wait for results, each of them named, or because the server knows all there is."""
+        assert not self.server.requests
+        if "no result answers" in refusal:
+            waiting = self._waiting(messages, session)
+            assert waiting
+            assert all(repr(call) in refusal for call in waiting)
+        else:
+            self._compare(self.server.chain(parent), messages, session)
+
+    def _nothing_was_changed(self, messages: Sequence[BaseMessage], session: str, parent: str | None) -> None:
+        """Since the answer that is followed, the session's answers are as they were, and all that they were given to is before them."""
+        ids = [made.id if (made := self.made.get(key_of(message))) else None for message in messages]
+        for place in range(ids.index(parent) + 1 if parent else 0, len(messages)):
+            if self._is_stored(messages[place], session):
+                before = iter(keys_of(messages[:place]))
+                assert all(key in before for key in self.made[key_of(messages[place])].before)
+
     def _compare(self, told: list[dict[str, Any]], messages: Sequence[BaseMessage], session: str) -> None:
         """The steps are the messages: each once, in order, results with their calls."""
         results = {text_of(m.content): m for m in messages if isinstance(m, ToolMessage)}
@@ -272,10 +298,10 @@ class Conversations(RuleBasedStateMachine):
         for step in told:
             if step["type"] == "function_result" and step["result"] != NO_RESULT:
                 words = text_of(step["result"])
-                message = results[words]
+                result = results[words]
                 assert words not in answering, f"{words} answers twice"
-                assert step["call_id"] == message.tool_call_id
-                assert step.get("is_error", False) == (message.status == "error")
+                assert step["call_id"] == result.tool_call_id
+                assert step.get("is_error", False) == (result.status == "error")
                 answering.add(words)
         expected: list[dict[str, Any]] = []
         for place, message in enumerate(messages):
@@ -298,6 +324,10 @@ class Conversations(RuleBasedStateMachine):
         anchor = message.additional_kwargs.get("google_interactions")
         return anchor["session"] == session if anchor else author_of(message) is None
 
+    def _is_stored(self, message: BaseMessage, session: str) -> bool:
+        anchor = message.additional_kwargs.get("google_interactions", {})
+        return "id" in anchor and anchor["session"] == session
+
     def _own(self, message: AIMessage) -> list[dict[str, Any]]:
         """The steps it was made with, as long as it shows what they say."""
         if (made := self.made.get(key_of(message))) is not None:
@@ -312,13 +342,14 @@ class Conversations(RuleBasedStateMachine):
 
     def _at_once(self, messages: Sequence[BaseMessage], place: int, session: str) -> bool:
         """Whether the result at this place is the first of its call and nobody else spoke in between, so that it must answer it."""
-        id = messages[place].tool_call_id  # type: ignore[attr-defined]
+        result = messages[place]
+        assert isinstance(result, ToolMessage)
         for message in reversed(messages[:place]):
             if isinstance(message, ToolMessage):
-                if message.tool_call_id == id:
+                if message.tool_call_id == result.tool_call_id:
                     return False
             elif isinstance(message, AIMessage) and self._is_own(message, session):
-                if any(call["id"] == id for call in message.tool_calls):
+                if any(call["id"] == result.tool_call_id for call in message.tool_calls):
                     return True
             elif not isinstance(message, SystemMessage):
                 return False
@@ -330,7 +361,7 @@ class Conversations(RuleBasedStateMachine):
         for message in messages:
             match message:
                 case ToolMessage():
-                    waiting = [id for id in waiting if id != message.tool_call_id]
+                    waiting = [call for call in waiting if call != message.tool_call_id]
                 case AIMessage() if self._is_own(message, session):
                     waiting += [str(call["id"]) for call in message.tool_calls]
                 case SystemMessage():
@@ -432,7 +463,8 @@ def quoted_calls(message: AIMessage) -> list[str]:
 def key_of(message: BaseMessage) -> Key:
     """What makes a message this one, in whatever form."""
     calls = [(call["id"], str(call["args"])) for call in getattr(message, "tool_calls", ())]
-    return type(message), text_of(message.content), getattr(message, "tool_call_id", None), *calls
+    answered = (message.tool_call_id, message.status) if isinstance(message, ToolMessage) else ()
+    return type(message), text_of(message.content), *answered, *calls
 
 
 def keys_of(messages: Sequence[BaseMessage]) -> tuple[Key, ...]:
