@@ -8,7 +8,7 @@ model's. Results answer open calls and nothing else. From where on messages are 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from bridge.errors import InvalidRequest
@@ -143,51 +143,57 @@ def _own(message: Message) -> tuple[list[dict[str, Any]], Sequence[Call]]:
 def steps_of(message: Message) -> list[Any] | None:
     """The steps of an answer as the API gave them, None where the message does not show (any more) what they say."""
     steps = message.anchor.get("steps")
-    if (
-        isinstance(steps, list)
-        and not any(call.invalid for call in message.calls)
-        and _shown_by(steps) == _shown_in(message)
-    ):
+    if isinstance(steps, list) and not any(call.invalid for call in message.calls) and _is_shown(steps, message):
         return steps
     return None
 
 
-def _shown_by(steps: Iterable[Any]) -> tuple[str, list[Any], list[str]]:
-    """What a message of these steps (in wire form) shows: its text, its media, and the calls it leaves open."""
-    parts, calls, answered = [], [], set()
+def _is_shown(steps: Iterable[Any], message: Message) -> bool:
+    """Whether the message shows what these steps (in wire form) say: their text, their media, and the calls they leave open."""
+    parts: list[Any] = []
+    called: list[dict[str, Any]] = []
+    answered: list[Any] = []
     for step in steps:
-        match step:
-            case {"type": "model_output", "content": list(content)}:
-                parts += [part for part in content if isinstance(part, dict)]
-            case {"type": "function_call"}:
-                calls.append(step)
-            case {"type": "function_result"}:
-                answered.add(step.get("call_id"))
-    open_calls = [step for step in calls if step.get("id") not in answered]
-    text, media = _told(parts)
-    return text, media, [_call(step.get("id"), step.get("name"), step.get("arguments") or {}) for step in open_calls]
+        kind = step.get("type") if isinstance(step, dict) else None
+        if kind == "model_output" and isinstance(content := step.get("content"), list):
+            parts += content
+        elif kind == "function_call":
+            called.append(step)
+        elif kind == "function_result":
+            answered.append(step.get("call_id"))
+    said = message.content
+    if _told(parts) != ((said, []) if isinstance(said, str) else _told(said)):
+        return False
+    if not called and not message.calls:
+        return True
+    calls = [
+        (step.get("id"), step.get("name"), step.get("arguments") or {})
+        for step in called
+        if step.get("id") not in answered
+    ]
+    return _same(calls, [(call.id, call.name, call.arguments) for call in message.calls])
 
 
-def _shown_in(message: Message) -> tuple[str, list[Any], list[str]]:
-    calls = [_call(call.id, call.name, call.arguments) for call in message.calls]
-    if isinstance(message.content, str):
-        return message.content, [], calls
-    return *_told([part for part in message.content if not isinstance(part, Refused)]), calls
+def _same(one: list[Any], other: list[Any]) -> bool:
+    """Whether two lists are the same JSON, in which 1, 1.0 and true are three things."""
+    return repr(one) == repr(other) or _dump(one) == _dump(other)
 
 
-def _told(parts: Iterable[Mapping[str, Any]]) -> tuple[str, list[Any]]:
+_dump = json.JSONEncoder(sort_keys=True, default=repr).encode
+
+
+def _told(parts: Iterable[Any]) -> tuple[str, list[Any]]:
     """The text of the parts and what their media are, as bytes or an address. Parts of unknown kinds are not shown."""
     text, media = "", []
     for part in parts:
-        if part.get("type") == "text":
+        if not isinstance(part, dict):
+            continue
+        kind = part.get("type")
+        if kind == "text":
             text += str(part.get("text"))
-        elif part.get("type") in _MEDIA:
+        elif kind in _MEDIA:
             media.append(part.get("data") or part.get("uri"))
     return text, media
-
-
-def _call(id: Any, name: Any, arguments: Any) -> str:
-    return json.dumps([id, name, arguments], sort_keys=True, default=repr)
 
 
 def _goes_back(step: Any) -> bool:
