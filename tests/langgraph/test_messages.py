@@ -18,6 +18,7 @@ from bridge.backend import Capabilities
 from bridge.errors import InvalidRequest
 from bridge.langgraph.messages import ANCHOR, PROVIDER, system_instruction, to_history
 from bridge.sessions import QUOTE_HEADER, plan
+from bridge.sessions.history import Digest
 
 SESSION = "here/gemini"
 PNG = "iVBORw0KGgo="
@@ -304,6 +305,29 @@ def test_messages_keep_their_place_in_the_callers_list() -> None:
         ("user", 1),
         ("user", 2),
     ]
+
+
+@pytest.mark.covers("sessions:digest")
+def test_the_digest_sees_no_form_of_langchains() -> None:
+    """Ids, cache marks, indexes, usage, names of authors, and a text as one or as blocks make no difference; a word does."""
+
+    def digest(*messages: BaseMessage) -> str:
+        value = Digest()
+        for message in to_history(messages):
+            value.add(message)
+        return value.value
+
+    call = {"name": "f", "args": {"x": 1}, "id": "c"}
+    plain = [HumanMessage("x"), AIMessage("y", tool_calls=[call]), ToolMessage("z", tool_call_id="c")]
+    mark = {"cache_control": {"type": "ephemeral"}, "index": 3, "id": "lc_1", "annotations": []}
+    usage: Any = {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}
+    dressed = [
+        HumanMessage([{**text("x"), **mark}], id="1", name="Ann"),
+        AIMessage([{**text("y"), **mark}], tool_calls=[call], id="2", usage_metadata=usage, name="Bob"),
+        ToolMessage([text("z")], tool_call_id="c", id="3", name="f"),
+    ]
+    assert digest(*plain) == digest(*dressed)
+    assert digest(*plain) != digest(*plain[:2], ToolMessage("Z", tool_call_id="c"))
 
 
 @pytest.mark.covers("langgraph:messages:content")

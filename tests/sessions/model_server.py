@@ -34,6 +34,8 @@ class ModelServer:
         """How many functions the next answer calls."""
         self.next_rich = False
         """Whether the next answer runs code on the server, and thinks aloud without a signature."""
+        self.refusals: list[Exception] = []
+        """What the next creates raise, whatever they ask."""
         self._kept: dict[str, tuple[str | None, list[Any], list[Any]]] = {}
         self._numbers = itertools.count(1)
 
@@ -55,6 +57,8 @@ class ModelServer:
         """Answers a turn at once."""
         wire = as_request(request, fields).to_wire()
         self.requests.append(wire)
+        if self.refusals:
+            raise self.refusals.pop(0)
         parent = wire.get("previous_interaction_id")
         if parent is not None and (parent in self.gone or parent not in self._kept):
             raise self._refusal(parent)

@@ -125,6 +125,17 @@ def test_a_branch_of_several_turns_is_no_divergence() -> None:
     ]
 
 
+@pytest.mark.covers("sessions:branches")
+def test_an_answer_behind_that_of_a_parallel_node_of_another_session_is_told_anew() -> None:
+    """It was not given what stands before it now: the server learns the order that the graph shows. That is no divergence."""
+    asked = user("a")
+    other = answered(asked, id="v1_other", session="here/other", author="Ann", said="Theirs.")[-1]
+    own = answered(asked, id="v1_own", said="Ours.")[-1]
+    result = planned([asked, other, own, user("b")], on_divergence="raise")
+    assert (result.parent, result.reason, result.replays) == (None, "changed", 1)
+    assert planned([asked, own, other, user("b")]).parent == "v1_own"
+
+
 @pytest.mark.covers("sessions:changed", "sessions:branches")
 def test_a_change_that_the_server_was_told_of_is_not_refused_again() -> None:
     """Answers before the one that is followed were replayed with it; parallel branches after it are no reason to look at them."""

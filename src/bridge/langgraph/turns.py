@@ -48,7 +48,8 @@ class Turn:
             size = len(json.dumps(plan.steps, separators=(",", ":")))
             _log.warning(
                 "session %s: for the third turn in a row the messages before its last answer were changed (by a trim or a summary before "
-                "every turn, or by something that rewrites history), so the server's copy is of no use and everything is sent: "
+                "every turn, by something that rewrites history, or by answers of nodes that run beside it), so the server's copy is of no "
+                "use and everything is sent: "
                 "%d bytes this time",
                 plan.session,
                 size,
