@@ -1031,6 +1031,18 @@ LANGGRAPH: tuple[Requirement, ...] = (
     R("langgraph:graph:time-travel", "A fork follows the interaction of its own checkpoint.", "ours"),
     R("langgraph:graph:create-agent", "create_agent runs its tool loop over several turns, sync and async.", "ours"),
     R("langgraph:graph:response-format", "create_agent gets structured responses by both of its strategies.", "ours"),
+    R(
+        "langgraph:graph:vendors",
+        "What Claude's and GPT's packages say in between reaches Gemini once, and nothing of their thinking does.",
+        "issue: ADK never tells Gemini what another agent was told",
+    ),
+    R("langgraph:graph:checkpointers", "A session survives SQLite and Postgres checkpointers, sync and async.", "ours"),
+    R(
+        "langgraph:graph:rewritten",
+        "After an edit, a removal, a trim or a summary the server knows what the thread shows, and no more.",
+        "issue: ChatOpenAI sends edits nowhere",
+    ),
+    R("langgraph:graph:expired", "A thread whose interactions expired is told once in full.", "issue: agno 9240"),
     R("langgraph:graph:deepagents", "A deep agent runs on the chat model.", "ours"),
     R(
         "langgraph:agent-node:result",

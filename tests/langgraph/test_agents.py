@@ -35,6 +35,15 @@ def asked(text: str) -> Any:
     return {"messages": [HumanMessage(text)]}
 
 
+async def run(agent: Any, text: str, config: Any, streaming: bool) -> Any:
+    """The state after a turn, with its tokens streamed on the way or not."""
+    if not streaming:
+        return await agent.ainvoke(asked(text), config)
+    async for _ in agent.astream(asked(text), config, stream_mode="messages"):
+        pass
+    return (await agent.aget_state(config)).values
+
+
 @pytest.mark.covers("langgraph:graph:new-only")
 async def test_a_graph_of_three_turns_sends_only_what_is_new(service: Service, tmp_path: Any) -> None:
     """Through a checkpointer on disk: one step per request, each after the interaction before it, the settings every time."""
@@ -80,14 +89,14 @@ async def test_a_replayed_checkpoint_follows_its_own_interaction(service: Servic
 
 
 @pytest.mark.covers("langgraph:graph:create-agent")
-async def test_create_agent_runs_a_tool_loop_over_several_turns(service: Service) -> None:
+async def test_create_agent_runs_a_tool_loop_over_several_turns(service: Service, streaming: bool) -> None:
     """Each request holds the question or the result, nothing twice; a removed message makes a new chain."""
     agent = create_agent(service.chat(), [get_weather], system_prompt="Be brief.", checkpointer=InMemorySaver())
     config: Any = {"configurable": {"thread_id": "1"}}
-    state = await agent.ainvoke(asked('Call get_weather with city="Oslo"'), config)
+    state = await run(agent, 'Call get_weather with city="Oslo"', config, streaming)
     assert [type(message) for message in state["messages"]] == [HumanMessage, AIMessage, ToolMessage, AIMessage]
     assert "sunny in Oslo" in state["messages"][-1].content
-    state = await agent.ainvoke(asked('Call get_weather with city="Rome"'), config)
+    state = await run(agent, 'Call get_weather with city="Rome"', config, streaming)
     assert "sunny in Rome" in state["messages"][-1].content
     kinds = [[step["type"] for step in request["input"]] for request in service.sent]
     assert kinds == [["user_input"], ["function_result"], ["user_input"], ["function_result"]]
@@ -126,13 +135,14 @@ async def test_create_agent_gets_a_structured_response(service: Service) -> None
 
 
 @pytest.mark.covers("langgraph:graph:deepagents")
-async def test_a_deep_agent_runs_on_it(service: Service) -> None:
+async def test_a_deep_agent_runs_on_it(service: Service, streaming: bool) -> None:
     """With its own tools and prompt, over two turns."""
     agent = create_deep_agent(model=service.chat(), tools=[get_weather], checkpointer=InMemorySaver())
     config: Any = {"configurable": {"thread_id": "1"}}
-    state = await agent.ainvoke(asked('Call get_weather with city="Oslo"'), config)
+    state = await run(agent, 'Call get_weather with city="Oslo"', config, streaming)
     assert "sunny in Oslo" in state["messages"][-1].content
-    state = await agent.ainvoke(asked('Call get_weather with city="Rome"'), config)
+    state = await run(agent, 'Call get_weather with city="Rome"', config, streaming)
     assert "sunny in Rome" in state["messages"][-1].content
     assert {tool["name"] for tool in service.sent[0]["tools"]} > {"get_weather", "ls", "read_file"}
     assert [len(request["input"]) for request in service.sent] == [1] * len(service.sent)
+    assert ["previous_interaction_id" in request for request in service.sent] == [False, True, True, True]
