@@ -17,6 +17,7 @@ from google import genai
 from google.genai import types as genai_types
 
 from benchmarks.rounds import Row, ratio, rounds, server
+from benchmarks.sessions import sessions
 from benchmarks.streams import tokens
 from bridge.backends.gemini import GeminiBackend
 
@@ -183,7 +184,7 @@ def measure(count: int, deltas: int = 2_000) -> list[Row]:
     with server(deltas) as url:
         rows += asyncio.run(streams(url, deltas, count))
         rows += asyncio.run(tokens(url, deltas, count))
-    return [*rows, *imports(max(5, count))]
+    return [*rows, *sessions(count), *imports(max(5, count))]
 
 
 def main() -> None:
