@@ -105,15 +105,18 @@ class GraphResumer:
     async def _waits(self, job: Job) -> bool:
         """Whether the node that started a job has not come to its end with it: seen from the outermost task down to the job's own graph."""
         snapshot = await self._state(job, subgraphs=True)
-        *outer, _ = [segment for segment in job.place.split("|") if not segment.isdigit()]
-        for segment in outer:
-            task = next((task for task in snapshot.tasks if task.id == segment.partition(":")[2]), None)
+        segments = job.place.split("|")
+        *outer, start = [segment.partition(":")[2] for segment in segments if not segment.isdigit()]
+        for name in outer:
+            task = next((task for task in snapshot.tasks if task.id == name), None)
             if task is None or task.result is not None or task.error is not None:
                 return False
             if not isinstance(task.state, StateSnapshot):
                 return True  # nobody can look into it, and it has not ended
             snapshot = task.state
-        return bool(snapshot.tasks) and snapshot.values.get("job") == job.token
+        if len(segments) > len(outer) + 1 or not snapshot.tasks:
+            return True  # what a retry keeps nobody can look into; or it has ended, and the graph around it does not know yet
+        return snapshot.values.get("job") == job.token or any(task.id == start for task in snapshot.tasks)
 
 
 def _parked(job: Job, snapshot: StateSnapshot) -> Interrupt | None:
