@@ -103,8 +103,7 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING {_JOB}
 """  # noqa: S608
 _BIND = f"""
 UPDATE bridge_jobs
-SET interaction_id = ?, status = ?, bound = ?, due = ?, busy = ?,
-    state = CASE state WHEN 'intended' THEN 'running' ELSE state END
+SET interaction_id = ?, status = ?, bound = ?, due = ?, busy = ?, state = 'running', settled = NULL
 WHERE token = ? AND interaction_id IS NULL RETURNING {_JOB}
 """  # noqa: S608
 _GET = f"SELECT {_JOB} FROM bridge_jobs WHERE token = ?"  # noqa: S608

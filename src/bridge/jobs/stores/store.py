@@ -52,7 +52,7 @@ class JobStore(Protocol):
         ...
 
     async def bind(self, token: str, interaction_id: str, status: str = "") -> Job:
-        """Notes which interaction a job started: it is "running" now, and due after one lease.
+        """Notes which interaction a job started: it is "running" now, also where it was settled as unknown, and due after one lease.
 
         Binding the same id again changes nothing. Raises `Conflict` where the job has another, `NotFound` where there is no such job.
         """
