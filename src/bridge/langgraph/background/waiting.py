@@ -131,7 +131,8 @@ async def left(settings: Settings, state: Mapping[str, Any], seen: Look) -> Comm
     is not known whether it was started.
     """
     job, interaction = seen.job, seen.interaction
-    if job.verdict == "abandoned":  # and somebody runs it again
+    unknown = job.interaction_id is None and settings.on_unknown_start == "recreate"
+    if job.verdict == "abandoned" or unknown:  # and somebody runs it again
         return Command(update={"job": None}, goto=START_NODE)
     _refuse_given_up(settings, seen)
     if interaction is None:
