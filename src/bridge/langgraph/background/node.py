@@ -30,7 +30,7 @@ from bridge.jobs.terms import Budget, agreed
 from .._tools import response_format_of, tools_of
 from ..state import InteractionsState, merge_interactions
 from .acting import act, asked, decided
-from .places import barrier, barrier_in_thread, standing
+from .places import Standing, barrier, barrier_in_thread, standing
 from .settings import Approval, Settings, Wait, checked
 from .starting import start
 from .telling import Teller
@@ -158,11 +158,13 @@ class _Node:
 
     async def start(self, state: _State) -> dict[str, Any]:
         place = standing()
+        self._check(place)
         await barrier(place)
         return await start(self.settings, state, place, get_stream_writer())
 
     def start_in_thread(self, state: _State) -> dict[str, Any]:
         place = standing()
+        self._check(place)
         barrier_in_thread(place)
         return _run(start(self.settings, state, place, get_stream_writer()))
 
@@ -204,15 +206,17 @@ class _Node:
             raise InvalidRequest(f"{self.settings.name} holds no tools that it could run", "tools")
         return self._tools
 
-    def _parks(self) -> bool:
-        kept = standing().checkpointer is not None
-        if self.settings.wait == "interrupt" and not kept:
+    def _check(self, place: Standing) -> None:
+        """Refuses what could not be waited for, before it is paid for."""
+        if self.settings.wait == "interrupt" and place.checkpointer is None:
             raise InvalidRequest(
                 f"{self.settings.name}: wait='interrupt' parks the thread in a checkpointer, and this graph has none; compile it with "
                 "one, or pass wait='await'",
                 "wait",
             )
-        return kept and self.settings.wait != "await"
+
+    def _parks(self) -> bool:
+        return self.settings.wait != "await" and standing().checkpointer is not None
 
     def _teller(self) -> Teller:
         # What runs inside its start was told there.
