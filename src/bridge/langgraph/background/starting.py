@@ -24,7 +24,7 @@ from bridge.errors import (
 )
 from bridge.interactions import Assembler, Interaction, InteractionCreated
 from bridge.jobs.job import Intent, Job
-from bridge.jobs.looking import cancelled, stop
+from bridge.jobs.looking import stop
 from bridge.jobs.waking import alive
 
 from ..turns import Turn
@@ -223,8 +223,7 @@ async def _abandon(settings: Settings, job: Job, call: asyncio.Future[Job]) -> N
         except BridgeError:
             return  # nothing was started, or nobody knows, and the row says so
         if settings.on_abandon == "cancel" and bound.interaction_id is not None:
-            await cancelled(bound.interaction_id, settings.backend)
-            await settings.jobs.note(job.token, verdict="abandoned")
+            await stop(bound, settings.backend, settings.jobs, "abandoned")
 
     task = _held(asyncio.ensure_future(end()))
     await asyncio.wait({task}, timeout=ABANDON_WITHIN)
