@@ -136,7 +136,9 @@ async def left(settings: Settings, state: Mapping[str, Any], seen: Look) -> Comm
         return Command(update={"job": None}, goto=START_NODE)
     _refuse_given_up(settings, seen)
     if interaction is None:
-        raise seen.problem or NotFound(f"interaction {job.interaction_id} was not found", status=404, code="not_found")
+        problem = seen.problem or NotFound(f"{job.interaction_id} was not found", status=404, code="not_found")
+        problem.add_note(f"while {settings.name} waited for interaction {job.interaction_id}")
+        raise problem
     hops = [Interaction.parse(hop) for hop in state.get("hops") or []]
     outcome = meaning_of(interaction.status).outcome
     if outcome == "more" and interaction.continuation_token:
