@@ -25,13 +25,13 @@ GO_AHEAD = "The plan is approved. Go ahead."
 _DENIED = "The user did not allow this call."
 
 
-async def act(settings: Settings, tools: ToolNode, task: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
-    """Runs one call, and leaves its result. While it runs, others see that the run is alive."""
+async def act(settings: Settings, tools: ToolNode, task: Mapping[str, Any], config: RunnableConfig) -> Any:
+    """Runs one call, and leaves its result, or what its tool asks LangGraph for. While it runs, others see that the run is alive."""
     call = {"__type": "tool_call_with_context", "tool_call": task["call"], "state": {"messages": task["messages"]}}
     if task.get("job") is None:
-        return dict(await tools.ainvoke(call, config))
+        return await tools.ainvoke(call, config)
     async with alive(settings.jobs, task["job"]):
-        return dict(await tools.ainvoke(call, config))
+        return await tools.ainvoke(call, config)
 
 
 def asked(settings: Settings, state: Mapping[str, Any]) -> dict[str, Any]:

@@ -194,10 +194,10 @@ class _Node:
             except InvalidRequest as error:  # a word that leads nowhere is asked for again, and costs nothing
                 word = interrupt({**asked(self.settings, state), "error": str(error)})
 
-    async def act(self, task: Any, config: RunnableConfig) -> dict[str, Any]:
+    async def act(self, task: Any, config: RunnableConfig) -> Any:
         return await act(self.settings, self._held, task, config)
 
-    def act_in_thread(self, task: Any, config: RunnableConfig) -> dict[str, Any]:
+    def act_in_thread(self, task: Any, config: RunnableConfig) -> Any:
         return _run(act(self.settings, self._held, task, config))
 
     @property
@@ -287,7 +287,10 @@ def _settings(
     target = model or agent or ""
     agent_config, generation_config = dict(plain.pop("agent_config") or {}), dict(plain.pop("generation_config") or {})
     definitions = tools_of(list(tools or ()))
-    held = [tool for tool in tools or () if isinstance(tool, BaseTool) or callable(tool)]
+    # A class is the schema of a call, and nothing that could be run.
+    held = [
+        tool for tool in tools or () if isinstance(tool, BaseTool) or (callable(tool) and not isinstance(tool, type))
+    ]
     label = name or target
     asks = ("calls",) if approve is True else (approve,) if isinstance(approve, str) else tuple(approve or ())
     for what in asks:
@@ -315,7 +318,7 @@ def _settings(
         labels=dict(plain.pop("labels") or {}),
         webhook=uris,
         definitions=definitions,
-        client_tools=frozenset(str(tool["name"]) for tool in definitions if tool["type"] == "function"),
+        client_tools=frozenset(str(tool["name"]) for tool in tools_of(held)),
         **plain,
     )
     return settings, held
