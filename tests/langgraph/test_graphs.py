@@ -25,8 +25,9 @@ from langgraph.prebuilt import ToolNode
 
 from bridge.connect import sync_backend
 from bridge.sessions import QUOTE_HEADER
+from tests.receivers import served
 
-from .conftest import Service, served
+from .conftest import Service
 from .vendors import Vendors
 
 CONFIG: Any = {"configurable": {"thread_id": "1"}}

@@ -1,4 +1,4 @@
-"""`managed_agent_node`: what it leaves, what it shows while it runs, and what becomes of the run when the graph's ends early."""
+"""`interactions_node`, followed in its run: what it leaves, what it shows, and what becomes of it when the graph's run ends early."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
-from langgraph.graph.state import CompiledStateGraph
 
 from bridge.backend import Capabilities
 from bridge.backends.local import LocalBackend, ScriptedResponder
@@ -26,45 +25,32 @@ from bridge.errors import (
     UnsupportedCapability,
 )
 from bridge.interactions import Event, Interaction
-from bridge.langgraph import InteractionsState, managed_agent_node
-from bridge.langgraph import agent_node as module
+from bridge.jobs import JobStore, looking
+from bridge.langgraph import InteractionsState, interactions_node
+from bridge.langgraph.background import files, starting
 from bridge.langgraph.state import merge_interactions
+from tests.langgraph.conftest import Service
 
-from .conftest import Service
-
-AGENT = "antigravity-preview-09-2026"
-CSV = "city,sales\nOslo,5\nRome,7\nOslo,1\n"
-SOURCE = {"type": "remote", "sources": [{"type": "inline", "target": "/workspace/sales.csv", "content": CSV}]}
-QUESTION = "Analyse /workspace/sales.csv: what is the sum of sales per city?"
+from .working import AGENT, CSV, SOURCE, Faulty, Slow, asked, graph_of
 
 
-def graph_of(node: Any, name: str = "work", **options: Any) -> CompiledStateGraph[Any, Any, Any, Any]:
-    return StateGraph(InteractionsState).add_node(name, node).add_edge(START, name).compile(**options)
+def node_of(backend: Any, jobs: JobStore, **settings: Any) -> Any:
+    """A node that is followed in its run."""
+    return interactions_node(agent=AGENT, backend=backend, jobs=jobs, wait="await", **settings)
 
 
-def asked(text: str = QUESTION) -> Any:
-    return {"messages": [HumanMessage(text)]}
+async def shown_by(graph: Any) -> list[Any]:
+    """What a run tells the custom stream."""
+    return [part async for _, part in graph.astream(asked(), stream_mode="custom", subgraphs=True)]
 
 
-class Slow:
-    """A responder that works until it is told to stop, and tells when it began."""
-
-    def __init__(self) -> None:
-        self.began = asyncio.Event()
-
-    async def respond(self, turn: Any) -> AsyncIterator[Any]:
-        from bridge.interactions import Thought
-
-        yield Thought(signature="c2ln")
-        self.began.set()
-        await asyncio.Event().wait()
-
-
-@pytest.mark.covers("langgraph:agent-node:result")
+@pytest.mark.covers("langgraph:node:result")
 @pytest.mark.parametrize("background", [True, False])
-async def test_a_run_leaves_text_environment_files_and_usage(service: Service, background: bool) -> None:
+async def test_a_run_leaves_text_environment_files_and_usage(
+    service: Service, background: bool, jobs: JobStore
+) -> None:
     """As plain data beside a message of the node's own."""
-    node = managed_agent_node(AGENT, backend=service.backend, name="analyst", environment=SOURCE, background=background)
+    node = node_of(service.backend, jobs, name="analyst", environment=SOURCE, background=background)
     state = await graph_of(node, checkpointer=InMemorySaver()).ainvoke(asked(), {"configurable": {"thread_id": "1"}})
     message, entry = state["messages"][-1], state["interactions"]["analyst"]
     assert isinstance(message, AIMessage)
@@ -74,21 +60,21 @@ async def test_a_run_leaves_text_environment_files_and_usage(service: Service, b
     assert entry["status"] == "completed"
     assert entry["environment_id"] == message.response_metadata["environment_id"]
     assert entry["usage"]["total_tokens"] > 0
-    files = {file["path"]: file["size_bytes"] for file in entry["files"]}
-    assert files["workspace/sales.csv"] == len(CSV)
-    assert {"workspace/summary.csv", "workspace/report.md"} <= files.keys()
+    sizes = {file["path"]: file["size_bytes"] for file in entry["files"]}
+    assert sizes["workspace/sales.csv"] == len(CSV)
+    assert {"workspace/summary.csv", "workspace/report.md"} <= sizes.keys()
     assert json.loads(json.dumps(state["interactions"])) == state["interactions"]
     stored = await service.backend.get(entry["id"])
     assert stored.agent == AGENT
     assert (service.sent[0].get("background") is True) == background
 
 
-@pytest.mark.covers("langgraph:agent-node:live")
+@pytest.mark.covers("langgraph:node:live")
 @pytest.mark.parametrize("background", [True, False])
-async def test_every_step_is_shown_once_and_in_order(service: Service, background: bool) -> None:
+async def test_every_step_is_shown_once_and_in_order(service: Service, background: bool, jobs: JobStore) -> None:
     """On the graph's custom stream: that it began, each step when it is done, that it ended."""
-    node = managed_agent_node(AGENT, backend=service.backend, name="analyst", environment=SOURCE, background=background)
-    shown = [part async for part in graph_of(node).astream(asked(), stream_mode="custom")]
+    node = node_of(service.backend, jobs, name="analyst", environment=SOURCE, background=background)
+    shown = await shown_by(graph_of(node))
     assert [part["type"] for part in (shown[0], shown[-1])] == ["interaction", "interaction"]
     assert (shown[0]["status"], shown[-1]["status"]) == ("in_progress", "completed")
     began = shown[0]["interaction_id"]
@@ -100,50 +86,50 @@ async def test_every_step_is_shown_once_and_in_order(service: Service, backgroun
     assert {"code_execution_call", "code_execution_result", "model_output"} <= {part["step"]["type"] for part in steps}
 
 
-@pytest.mark.covers("langgraph:agent-node:live")
-async def test_a_step_is_shown_while_the_run_goes_on() -> None:
+@pytest.mark.covers("langgraph:node:live")
+async def test_a_step_is_shown_while_the_run_goes_on(jobs: JobStore) -> None:
     """Not at its end."""
     slow = Slow()
     async with LocalBackend(responder=slow) as backend:
-        graph = graph_of(managed_agent_node(AGENT, backend=backend))
-        stream: Any = graph.astream(asked(), stream_mode="custom")
-        parts = [await anext(stream), await anext(stream)]
+        graph = graph_of(node_of(backend, jobs))
+        stream: Any = graph.astream(asked(), stream_mode="custom", subgraphs=True)
+        parts = [(await anext(stream))[1], (await anext(stream))[1]]
         assert parts[1]["step"]["type"] == "thought"
         assert (await backend.get(parts[0]["interaction_id"])).status == "in_progress"
         await stream.aclose()
 
 
-@pytest.mark.covers("langgraph:agent-node:sync")
-def test_it_runs_without_an_event_loop(service_in_thread: Service) -> None:
+@pytest.mark.covers("langgraph:node:sync")
+def test_it_runs_without_an_event_loop(service_in_thread: Service, jobs: JobStore) -> None:
     """The same node in a plain `invoke` and a plain `stream`."""
-    graph = graph_of(managed_agent_node(AGENT, backend=service_in_thread.backend, environment=SOURCE))
+    graph = graph_of(node_of(service_in_thread.backend, jobs, environment=SOURCE))
     state = graph.invoke(asked())
     assert "Oslo" in state["messages"][-1].content
-    shown = list(graph.stream(asked(), stream_mode="custom"))
+    shown = [part for _, part in graph.stream(asked(), stream_mode="custom", subgraphs=True)]
     assert [part["type"] for part in (shown[0], shown[1], shown[-1])] == ["interaction", "step", "interaction"]
 
 
-@pytest.mark.covers("langgraph:agent-node:alone")
-async def test_it_runs_outside_of_a_graph(service: Service) -> None:
+@pytest.mark.covers("langgraph:node:alone")
+async def test_it_runs_outside_of_a_graph(service: Service, jobs: JobStore) -> None:
     """As a runnable like any other; then nobody listens to its steps."""
-    state = await managed_agent_node(AGENT, backend=service.backend, environment=SOURCE).ainvoke(asked())
+    state = await node_of(service.backend, jobs, environment=SOURCE).ainvoke(asked())
     assert "Oslo" in state["messages"][-1].content
 
 
-@pytest.mark.covers("langgraph:agent-node:input")
-async def test_its_input_is_the_conversation_or_what_a_callable_makes_of_the_state(service: Service) -> None:
+@pytest.mark.covers("langgraph:node:input")
+async def test_its_input_is_the_conversation_or_what_a_callable_makes_of_the_state(
+    service: Service, jobs: JobStore
+) -> None:
     """System messages instruct it, what models said is quoted; an environment may come from the state too."""
     messages = [SystemMessage("Be brief."), HumanMessage("hello"), AIMessage("I am another.", name="other")]
-    await graph_of(managed_agent_node(AGENT, backend=service.backend, labels={"team": "a"})).ainvoke(
-        {"messages": messages}
-    )
+    await graph_of(node_of(service.backend, jobs, labels={"team": "a"})).ainvoke({"messages": messages})
     assert service.sent[0]["system_instruction"] == "Be brief."
-    assert service.sent[0]["labels"] == {"team": "a"}
+    assert service.sent[0]["labels"].items() >= {"team": "a"}.items()
     assert [step["type"] for step in service.sent[0]["input"]] == ["user_input", "user_input"]
     assert "[Quoted: other" in service.texts()[0][1]
-    node = managed_agent_node(
-        AGENT,
-        backend=service.backend,
+    node = node_of(
+        service.backend,
+        jobs,
         input=lambda state: f"Say: {state['messages'][0].content}",
         environment=lambda state: SOURCE,
         agent_config={"type": "antigravity", "max_total_tokens": 100_000},
@@ -156,15 +142,15 @@ async def test_its_input_is_the_conversation_or_what_a_callable_makes_of_the_sta
     assert int(service.sent[1]["agent_config"]["max_total_tokens"]) == 100_000
 
 
-@pytest.mark.covers("langgraph:agent-node:session")
-async def test_a_session_is_told_the_agents_answer_once_as_a_quotation(service: Service) -> None:
+@pytest.mark.covers("langgraph:node:session")
+async def test_a_session_is_told_the_agents_answer_once_as_a_quotation(service: Service, jobs: JobStore) -> None:
     """A chat model before and after the agent sends only what is new."""
     model = service.chat()
 
     async def talk(state: InteractionsState) -> dict[str, Any]:
         return {"messages": [await model.ainvoke(state["messages"])]}
 
-    node = managed_agent_node(AGENT, backend=service.backend, name="analyst", environment=SOURCE)
+    node = node_of(service.backend, jobs, name="analyst", environment=SOURCE)
     graph = (
         StateGraph(InteractionsState)
         .add_node("ask", talk)
@@ -182,50 +168,52 @@ async def test_a_session_is_told_the_agents_answer_once_as_a_quotation(service: 
     assert state["messages"][2].content in service.texts()[2][0]
 
 
-@pytest.mark.covers("langgraph:agent-node:status")
+@pytest.mark.covers("langgraph:node:status")
 @pytest.mark.parametrize("status", ["incomplete", "budget_exceeded"])
-async def test_a_partial_run_gives_what_there_is(service: Service, status: str) -> None:
+async def test_a_partial_run_gives_what_there_is(service: Service, status: str, jobs: JobStore) -> None:
     """With its status."""
-    node = managed_agent_node(AGENT, backend=service.backend, environment=SOURCE, labels={"local-status": status})
+    node = node_of(service.backend, jobs, environment=SOURCE, labels={"local-status": status})
     state = await graph_of(node).ainvoke(asked())
     assert state["interactions"][AGENT]["status"] == status
     assert state["messages"][-1].content
 
 
-@pytest.mark.covers("langgraph:agent-node:status")
+@pytest.mark.covers("langgraph:node:status")
 @pytest.mark.parametrize("status", ["failed", "cancelled", "requires_action"])
 @pytest.mark.parametrize("background", [True, False])
-async def test_a_run_without_an_answer_raises_with_its_id(service: Service, status: str, background: bool) -> None:
+async def test_a_run_without_an_answer_raises_with_its_id(
+    service: Service, status: str, background: bool, jobs: JobStore
+) -> None:
     """Failed, cancelled by somebody, or waiting for somebody to act."""
-    node = managed_agent_node(
-        AGENT, backend=service.backend, environment=SOURCE, labels={"local-status": status}, background=background
-    )
+    node = node_of(service.backend, jobs, environment=SOURCE, labels={"local-status": status}, background=background)
     with pytest.raises(InteractionFailed, match=status) as failure:
         await graph_of(node).ainvoke(asked())
     assert failure.value.interaction.id in str(failure.value)
 
 
-@pytest.mark.covers("langgraph:agent-node:status")
-async def test_an_agent_that_wants_a_function_called_is_told_of_by_name() -> None:
+@pytest.mark.covers("langgraph:node:status")
+async def test_an_agent_that_wants_a_function_called_is_told_of_by_name(jobs: JobStore) -> None:
     """This node has nobody to call it."""
     call = {"type": "function_call", "id": "k", "name": "ask_boss", "arguments": {}}
     async with LocalBackend(responder=ScriptedResponder([[call]])) as backend:
-        node = managed_agent_node(AGENT, backend=backend, tools=[{"type": "function", "name": "ask_boss"}])
+        node = node_of(backend, jobs, tools=[{"type": "function", "name": "ask_boss"}])
         with pytest.raises(InteractionFailed, match="ask_boss"):
             await graph_of(node).ainvoke(asked())
 
 
-@pytest.mark.covers("langgraph:agent-node:abandoned")
+@pytest.mark.covers("langgraph:node:abandoned")
 @pytest.mark.parametrize(("on_abandon", "status"), [("cancel", "cancelled"), ("detach", "in_progress")])
-async def test_a_cancelled_graph_run_cancels_the_interaction_or_lets_it_go_on(on_abandon: Any, status: str) -> None:
+async def test_a_cancelled_graph_run_cancels_the_interaction_or_lets_it_go_on(
+    on_abandon: Any, status: str, jobs: JobStore
+) -> None:
     """As the node was told; when the graph's run is over, so is the interaction."""
     slow = Slow()
     async with LocalBackend(responder=slow) as backend:
-        graph = graph_of(managed_agent_node(AGENT, backend=backend, on_abandon=on_abandon))
+        graph = graph_of(node_of(backend, jobs, on_abandon=on_abandon))
         ids: list[str] = []
 
         async def follow() -> None:
-            async for part in graph.astream(asked(), stream_mode="custom"):
+            async for _, part in graph.astream(asked(), stream_mode="custom", subgraphs=True):
                 ids[:] = [part["interaction_id"]]
 
         run = asyncio.create_task(follow())
@@ -255,34 +243,36 @@ class Late(LocalBackend):
         return interaction
 
 
-@pytest.mark.covers("langgraph:agent-node:abandoned")
-async def test_a_start_whose_answer_is_still_under_way_is_cancelled_too() -> None:
+@pytest.mark.covers("langgraph:node:abandoned")
+async def test_a_start_whose_answer_is_still_under_way_is_cancelled_too(jobs: JobStore) -> None:
     """What was paid for gets an id before it is given up."""
     async with Late(responder=Slow()) as backend:
-        run = asyncio.create_task(graph_of(managed_agent_node(AGENT, backend=backend)).ainvoke(asked()))
+        run = asyncio.create_task(graph_of(node_of(backend, jobs)).ainvoke(asked()))
         await backend.asked.wait()
         run.cancel()
         asyncio.get_running_loop().call_soon(backend.let.set)
         with pytest.raises(asyncio.CancelledError):
             await run
         assert (await backend.get(backend.made[0].id)).status == "cancelled"
+        (job,) = await jobs.list()
+        assert (job.verdict, job.ended is not None) == ("abandoned", True)
 
 
-@pytest.mark.covers("langgraph:agent-node:abandoned")
+@pytest.mark.covers("langgraph:node:abandoned")
 async def test_a_cancel_that_gets_no_answer_is_given_up_and_logged(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, jobs: JobStore
 ) -> None:
     """The wait is bounded, and the log names what may still run."""
-    monkeypatch.setattr(module, "_ABANDON_TIMEOUT", 0.01)
+    monkeypatch.setattr(starting, "ABANDON_WITHIN", 0.01)
     async with Late(responder=Slow()) as backend:
-        run = asyncio.create_task(graph_of(managed_agent_node(AGENT, backend=backend)).ainvoke(asked()))
+        run = asyncio.create_task(graph_of(node_of(backend, jobs)).ainvoke(asked()))
         await backend.asked.wait()
         run.cancel()
         with pytest.raises(asyncio.CancelledError):
             await run
-        assert any("may still run" in record.message for record in caplog.records)
+        assert any("is still being started" in record.message for record in caplog.records)
         backend.let.set()
-        await asyncio.gather(*module._stopping, return_exceptions=True)
+        await asyncio.gather(*starting._calls, return_exceptions=True)
 
 
 class Ending(LocalBackend):
@@ -300,25 +290,24 @@ class Ending(LocalBackend):
         return interaction.replace(status="in_progress") if self.reads < 3 else interaction
 
 
-@pytest.mark.covers("langgraph:agent-node:abandoned")
-async def test_that_it_stopped_is_verified() -> None:
+@pytest.mark.covers("langgraph:node:abandoned")
+async def test_that_it_stopped_is_verified(jobs: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cancel that comes too late is none, and what is said to be stopped is asked for until it is."""
     slow = Slow()
+    monkeypatch.setattr(looking, "_STOP_PAUSE", 0.0)
     async with Ending(responder=slow) as backend:
-
-        async def sleep(_: float) -> None:
-            await asyncio.sleep(0)
-
-        run = asyncio.create_task(graph_of(managed_agent_node(AGENT, backend=backend, sleep=sleep)).ainvoke(asked()))
+        run = asyncio.create_task(graph_of(node_of(backend, jobs)).ainvoke(asked()))
         await slow.began.wait()
         run.cancel()
         with pytest.raises(asyncio.CancelledError):
             await run
-        assert backend.reads == 3
+        assert backend.reads >= 3
+        (job,) = await jobs.list()
+        assert (job.verdict, job.status) == ("abandoned", "cancelled")
 
 
-@pytest.mark.covers("langgraph:agent-node:errors")
-async def test_an_error_at_the_start_and_a_timeout_of_somebody_else_pass_as_they_are() -> None:
+@pytest.mark.covers("langgraph:node:errors")
+async def test_an_error_at_the_start_and_a_timeout_of_somebody_else_pass_as_they_are(jobs: JobStore) -> None:
     """Neither is a deadline of ours, and there is no interaction to name."""
 
     class Failing(LocalBackend):
@@ -328,7 +317,7 @@ async def test_an_error_at_the_start_and_a_timeout_of_somebody_else_pass_as_they
             raise self.error
 
     async with Failing() as backend:
-        graph = graph_of(managed_agent_node(AGENT, backend=backend))
+        graph = graph_of(node_of(backend, jobs))
         with pytest.raises(BadRequest) as refusal:
             await graph.ainvoke(asked())
         assert not any("waited for interaction" in note for note in getattr(refusal.value, "__notes__", ()))
@@ -337,19 +326,29 @@ async def test_an_error_at_the_start_and_a_timeout_of_somebody_else_pass_as_they
             await graph.ainvoke(asked())
 
 
-@pytest.mark.covers("langgraph:agent-node:deadline")
-@pytest.mark.parametrize(
-    ("on_abandon", "fate", "status"),
-    [("cancel", "was cancelled", "cancelled"), ("detach", "may still run", "in_progress")],
-)
-async def test_past_its_deadline_a_run_is_given_up_by_id(on_abandon: Any, fate: str, status: str) -> None:
-    """The error says what became of it."""
+@pytest.mark.covers("langgraph:node:deadline")
+async def test_past_its_deadline_a_run_is_given_up_by_id(jobs: JobStore) -> None:
+    """It is cancelled, and the error says so."""
     async with LocalBackend(responder=Slow()) as backend:
-        node = managed_agent_node(AGENT, backend=backend, deadline=0.2, on_abandon=on_abandon)
-        with pytest.raises(DeadlineExceeded, match=fate) as late:
-            await graph_of(node).ainvoke(asked())
+        with pytest.raises(DeadlineExceeded, match=r"deadline of 0\.2 s and was cancelled") as late:
+            await graph_of(node_of(backend, jobs, deadline=0.2)).ainvoke(asked())
         assert late.value.interaction_id is not None
-        assert (await backend.get(late.value.interaction_id)).status == status
+        assert (await backend.get(late.value.interaction_id)).status == "cancelled"
+
+
+@pytest.mark.covers("langgraph:node:deadline")
+async def test_a_run_that_cannot_be_cancelled_is_named_as_one_that_may_still_run(
+    jobs: JobStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The service says that it does not know the interaction: in the error and in the log stands that it may still run."""
+    monkeypatch.setattr(looking, "STOP_WITHIN", 0.05)
+    gone = NotFound("not here", status=404)
+    async with Faulty(responder=Slow()) as backend:
+        backend.faults["cancel"] = [gone]
+        with pytest.raises(DeadlineExceeded, match="could not be cancelled and may still run") as late:
+            await graph_of(node_of(backend, jobs, deadline=0.2)).ainvoke(asked())
+        assert f"{late.value.interaction_id} could not be cancelled and may still run" in caplog.text
+        assert "not here" in caplog.text
 
 
 class Broken(LocalBackend):
@@ -367,24 +366,19 @@ class Relisting(LocalBackend):
     capabilities = Capabilities(stream_resume="none")
 
 
-@pytest.mark.covers("langgraph:agent-node:polling")
+@pytest.mark.covers("langgraph:node:polling")
 @pytest.mark.parametrize("kind", [Broken, Relisting])
-async def test_where_streams_break_the_run_is_looked_at_until_it_ends(kind: type[LocalBackend]) -> None:
-    """No step is lost, none is shown twice, and the pauses grow."""
-    slept: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        slept.append(seconds)
-        await asyncio.sleep(0)
-
+async def test_where_streams_break_the_run_is_looked_at_until_it_ends(
+    kind: type[LocalBackend], jobs: JobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No step is lost, none is shown twice."""
+    monkeypatch.setattr(looking, "_FIRST_PAUSE", 0.01)
     async with kind() as backend:
-        node = managed_agent_node(AGENT, backend=backend, environment=SOURCE, sleep=sleep)
-        shown = [part async for part in graph_of(node).astream(asked(), stream_mode="custom")]
+        node = node_of(backend, jobs, environment=SOURCE)
+        shown = await shown_by(graph_of(node))
         steps = [part["step"] for part in shown if part["type"] == "step"]
         stored = await backend.get(shown[0]["interaction_id"])
         assert steps == [step.to_wire() for step in stored.steps or []]
-    assert slept
-    assert slept == [min(2.0 ** min(count, 9), 15.0) for count in range(len(slept))]
 
 
 class Fileless(LocalBackend):
@@ -399,12 +393,14 @@ class Fileless(LocalBackend):
         yield
 
 
-@pytest.mark.covers("langgraph:agent-node:files")
-async def test_files_that_cannot_be_listed_do_not_cost_the_answer(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.covers("langgraph:node:files")
+async def test_files_that_cannot_be_listed_do_not_cost_the_answer(
+    caplog: pytest.LogCaptureFixture, jobs: JobStore
+) -> None:
     """The entry says why they are missing."""
     async with Fileless() as backend:
         with caplog.at_level(logging.WARNING, "bridge.langgraph"):
-            state = await graph_of(managed_agent_node(AGENT, backend=backend, environment=SOURCE)).ainvoke(asked())
+            state = await graph_of(node_of(backend, jobs, environment=SOURCE)).ainvoke(asked())
     entry = state["interactions"][AGENT]
     assert entry["files"] == []
     assert "gone" in entry["files_error"]
@@ -412,46 +408,73 @@ async def test_files_that_cannot_be_listed_do_not_cost_the_answer(caplog: pytest
     assert "gone" in caplog.text
 
 
-@pytest.mark.covers("langgraph:agent-node:files")
-async def test_a_long_list_of_files_is_cut_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.covers("langgraph:node:files")
+async def test_a_long_list_of_files_is_cut_and_says_so(monkeypatch: pytest.MonkeyPatch, jobs: JobStore) -> None:
     """State stays small."""
-    monkeypatch.setattr(module, "MAX_FILES", 1)
+    monkeypatch.setattr(files, "MAX_FILES", 1)
     async with LocalBackend() as backend:
-        state = await graph_of(managed_agent_node(AGENT, backend=backend, environment=SOURCE)).ainvoke(asked())
+        state = await graph_of(node_of(backend, jobs, environment=SOURCE)).ainvoke(asked())
     assert len(state["interactions"][AGENT]["files"]) == 1
     assert state["interactions"][AGENT]["more_files"] is True
 
 
-@pytest.mark.covers("langgraph:agent-node:errors")
-async def test_an_error_while_waiting_names_the_interaction() -> None:
+@pytest.mark.covers("langgraph:node:errors")
+async def test_an_error_while_waiting_names_the_interaction(jobs: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that what goes on at the service can be found."""
-
-    class Gone(Relisting):
-        async def get(self, id: str, *, include_input: bool = False) -> Interaction:
-            raise NotFound("gone", status=404)
-
-    async with Gone(responder=Slow()) as backend:
-        with pytest.raises(NotFound) as failure:
-            await graph_of(managed_agent_node(AGENT, backend=backend, name="analyst")).ainvoke(asked())
+    monkeypatch.setattr(looking, "_VISIBLE_WITHIN", 0.0)
+    async with Faulty(responder=Slow()) as backend:
+        backend.faults["get"] = [NotFound("gone", status=404)]
+        with pytest.raises(NotFound, match="gone") as failure:
+            await graph_of(node_of(backend, jobs, name="analyst")).ainvoke(asked())
     assert any(note.startswith("while analyst waited for interaction v1_") for note in failure.value.__notes__)
 
 
-@pytest.mark.covers("langgraph:agent-node:setup")
-@pytest.mark.parametrize("settings", [{"deadline": 0}, {"deadline": -1}, {"on_abandon": "forget"}])
-def test_impossible_settings_are_refused(settings: dict[str, Any]) -> None:
-    """When the node is made, not when it runs."""
-    with pytest.raises(InvalidRequest):
-        managed_agent_node(AGENT, backend=LocalBackend(), **settings)
+@pytest.mark.covers("langgraph:node:setup")
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ({"agent": None}, "model"),
+        ({"model": "gemini-3.8-flash"}, "model"),
+        ({"deadline": 0}, "deadline"),
+        ({"deadline": -1}, "deadline"),
+        ({"stall_after": 0}, "stall_after"),
+        ({"on_abandon": "forget"}, "on_abandon"),
+        ({"wait": "poll"}, "wait"),
+        ({"on_incomplete": "drop"}, "on_incomplete"),
+        ({"on_unknown_start": "hope"}, "on_unknown_start"),
+        ({"approve": "everything"}, "approve"),
+        ({"approve": ["calls", "money"]}, "approve"),
+        ({"budget": {"tokens": 0}}, "budget"),
+        ({"budget": {"euros": 3}}, "budget"),
+        ({"background": False, "wait": "interrupt"}, "background"),
+        ({"background": False, "webhook": "https://example.com/hook"}, "background"),
+    ],
+)
+def test_impossible_settings_are_refused(settings: dict[str, Any], field: str, jobs: JobStore) -> None:
+    """When the node is made, not when it runs, with the name of the parameter."""
+    with pytest.raises(InvalidRequest) as refusal:
+        interactions_node(**{"agent": AGENT, "backend": LocalBackend(), "jobs": jobs, **settings})
+    assert refusal.value.field == field
 
 
-@pytest.mark.covers("langgraph:agent-node:setup")
+@pytest.mark.covers("langgraph:node:setup")
 @pytest.mark.parametrize(("missing", "named"), [({"agents": False}, "agents"), ({"background": False}, "background")])
-def test_a_backend_that_cannot_is_refused_by_capability(missing: dict[str, bool], named: str) -> None:
+def test_a_backend_that_cannot_is_refused_by_capability(missing: dict[str, bool], named: str, jobs: JobStore) -> None:
     """Nothing is silently done otherwise."""
     backend = LocalBackend()
     backend.capabilities = Capabilities(**missing)  # type: ignore[arg-type]
     with pytest.raises(UnsupportedCapability, match=named):
-        managed_agent_node(AGENT, backend=backend)
+        node_of(backend, jobs)
+
+
+@pytest.mark.covers("langgraph:node:setup")
+async def test_a_node_that_parks_needs_a_checkpointer(jobs: JobStore) -> None:
+    """Without one nothing could be woken; it is said before anything is paid."""
+    async with Faulty() as backend:
+        node = interactions_node(agent=AGENT, backend=backend, jobs=jobs, wait="interrupt")
+        with pytest.raises(InvalidRequest, match="checkpointer"):
+            await graph_of(node).ainvoke(asked())
+        assert await jobs.list() == []
 
 
 @pytest.mark.covers("langgraph:state")
