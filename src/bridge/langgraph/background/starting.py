@@ -163,7 +163,7 @@ async def _call(
                 if turn is None or not await _is_lost(settings, turn, error):
                     raise
                 # The turn as a new chain, once.
-                interaction = await _created(settings, {**fields, **turn.replay(error)}, write)
+                interaction = await _created(settings, {**turn.replay(error), **settings.marks(job.token)}, write)
         except BridgeError as error:
             if _never_began(error):
                 await jobs.withdraw(job.token)
