@@ -66,6 +66,17 @@ def test_the_demo_saves_the_files_the_agent_left(capsys: pytest.CaptureFixture[s
     assert "average" in result["answer"].lower()
 
 
+@pytest.mark.covers("cli:demo:files")
+def test_the_demo_leaves_nothing_but_what_it_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The record of its jobs goes with it, and the user's own data folder is not touched."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    result = _run(capsys)
+    assert [path.name for path in tmp_path.iterdir()] == [Path(result["saved_to"]).name]
+
+
 @pytest.mark.covers("cli:demo:bytes")
 def test_the_session_is_not_sent_the_history_again(capsys: pytest.CaptureFixture[str]) -> None:
     """Three requests, and fewer bytes than a client that resends the conversation."""

@@ -12,7 +12,7 @@ import os
 import sys
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +49,10 @@ def run(args: argparse.Namespace) -> int:
     try:
         file = read_data_file(args.file)
         terminal = None if args.json else _terminal()
-        result = anyio.run(_demo, file, args.question, args.live, terminal)
+        # The record of what was started goes with the run, as nobody comes back to it.
+        with tempfile.TemporaryDirectory(prefix="interactions-bridge-jobs-") as folder:
+            jobs = Path(folder, "jobs.sqlite")
+            result = anyio.run(_demo, file, args.question, args.live, terminal, jobs)
     except (InvalidRequest, NotConfigured) as error:
         print(f"interactions-bridge demo: {error}", file=sys.stderr)
         return 2
@@ -81,33 +84,40 @@ def _terminal() -> Terminal:
     return Terminal(Console())
 
 
-async def _demo(file: DataFile, question: str | None, live: bool, terminal: Terminal | None) -> dict[str, Any]:
+async def _demo(
+    file: DataFile, question: str | None, live: bool, terminal: Terminal | None, record: Path
+) -> dict[str, Any]:
     import anyio.to_thread
+
+    from bridge.jobs import SqliteJobStore
 
     from .graph import AGENT, MODEL, QUESTION, TOKEN_CAP, build, environment_for
     from .traffic import Traffic
 
     question = question or QUESTION
     traffic = Traffic()
-    async with _service(live, traffic) as (backend, service):
+    async with _service(live, traffic) as (backend, service), aclosing(SqliteJobStore(record)) as jobs:
         if terminal is not None:
             terminal.start(question, file.origin, len(file.data), service)
             way = "inside the request" if file.inline else "through environment upload"
             terminal.upload(file.target, len(file.data), TOKEN_CAP, way)
-        graph = build(backend, file, question, await environment_for(backend, file))
+        graph = build(backend, jobs, file, question, await environment_for(backend, file))
         who = {"question": MODEL, "analyst": AGENT, "answer": f"{MODEL}, sent only what is new"}
         state: dict[str, Any] = {}
         steps: list[dict[str, Any]] = []
         ids: dict[str, str] = {}
         modes: list[Any] = ["tasks", "custom", "updates", "values"]
-        events: AsyncIterator[Any] = graph.astream({"messages": []}, stream_mode=modes)
-        async for mode, data in events:
-            if mode == "values":
-                state = data
-            elif mode == "custom" and data.get("type") == "step":
+        # The agent's node is a subgraph: what it tells comes from below.
+        events: AsyncIterator[Any] = graph.astream({"messages": []}, stream_mode=modes, subgraphs=True)
+        async for inside, mode, data in events:
+            if mode == "custom" and data.get("type") == "step":
                 steps.append(data["step"])
                 if terminal is not None:
                     terminal.step(data["step"])
+            elif inside:
+                continue
+            elif mode == "values":
+                state = data
             elif mode == "tasks" and "input" in data and terminal is not None:
                 terminal.node(data["name"], who.get(data["name"], ""))
             elif mode == "updates":

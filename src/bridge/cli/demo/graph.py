@@ -12,6 +12,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from bridge.backend import Backend
+from bridge.jobs import JobStore
 from bridge.langgraph import ChatInteractions, InteractionsState, interactions_node
 
 from .source import DataFile
@@ -36,13 +37,15 @@ async def environment_for(backend: Backend, file: DataFile) -> dict[str, Any]:
 
 
 def build(
-    backend: Backend, file: DataFile, question: str, environment: dict[str, Any]
+    backend: Backend, jobs: JobStore, file: DataFile, question: str, environment: dict[str, Any]
 ) -> CompiledStateGraph[Any, Any, Any, Any]:
-    """The compiled graph; invoke it with no messages."""
+    """The compiled graph, which records its agent's run in `jobs`; invoke it with no messages."""
     session = ChatInteractions(model=MODEL, backend=backend)
     analyst = interactions_node(
         agent=AGENT,
         backend=backend,
+        jobs=jobs,
+        wait="await",
         name="analyst",
         environment=environment,
         agent_config={"type": "antigravity", "max_total_tokens": TOKEN_CAP},
