@@ -7,14 +7,12 @@ from typing import Any
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.panel import Panel
-from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Terminal"]
+from ..steps import plain, print_step
 
-_PROGRAM_LINES = 12
-_OUTPUT_CHARACTERS = 400
+__all__ = ["Terminal"]
 
 
 class Terminal:
@@ -46,30 +44,7 @@ class Terminal:
 
     def step(self, step: dict[str, Any]) -> None:
         """A step of the agent."""
-        kind = str(step.get("type", "step"))
-        label = Text(f"{kind.replace('_', ' ')}", style="cyan")
-        self._console.print(label)
-        if kind == "thought":
-            for item in step.get("summary") or []:
-                self._console.print(Text(plain(str(item.get("text", ""))).strip(), style="italic dim"))
-        elif kind == "code_execution_call":
-            self._program(str((step.get("arguments") or {}).get("code") or ""))
-        elif kind == "code_execution_result":
-            style = "red" if step.get("is_error") else "green"
-            self._console.print(Text(_cut(str(step.get("result") or ""), _OUTPUT_CHARACTERS), style=style))
-        elif kind == "model_output":
-            for content in step.get("content") or []:
-                self._console.print(Text(plain(str(content.get("text") or f"({content.get('type')})"))))
-        else:
-            shown = {name: step[name] for name in ("name", "arguments", "result") if name in step}
-            self._console.print(Text(_cut(str(shown), _OUTPUT_CHARACTERS), style="dim"))
-
-    def _program(self, code: str) -> None:
-        lines = plain(code).rstrip().splitlines()
-        head = "\n".join(lines[:_PROGRAM_LINES])
-        self._console.print(Syntax(head, "python", theme="ansi_dark", background_color="default", line_numbers=True))
-        if len(lines) > _PROGRAM_LINES:
-            self._console.print(Text(f"… {len(lines) - _PROGRAM_LINES} more lines", style="dim"))
+        print_step(self._console, step)
 
     def result(self, result: dict[str, Any], report: str | None) -> None:
         """The end: answer, files, usage, bytes."""
@@ -105,15 +80,3 @@ def human(size: int) -> str:
     if size < 1024:
         return f"{size} bytes"
     return f"{size / 1024:.1f} kB" if size < 1024**2 else f"{size / 1024**2:.1f} MB"
-
-
-def plain(text: str) -> str:
-    """The text without control characters: what a model or a file says must not drive the terminal."""
-    return "".join(
-        character for character in text if character in "\n\t" or character.isprintable() or character == " "
-    )
-
-
-def _cut(text: str, limit: int) -> str:
-    text = plain(text).rstrip()
-    return text if len(text) <= limit else f"{text[:limit]}… ({len(text) - limit} more characters)"
