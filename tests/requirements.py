@@ -1264,6 +1264,35 @@ CLI: tuple[Requirement, ...] = (
     ),
     R("cli:demo:live", "Live runs need a key and show first what will leave the machine.", "issue: first interface"),
     R("cli:demo:show", "The demo shows each step as it happens, and no data drives the terminal.", "ours"),
+    R("cli:jobs:list", "jobs list shows each job, narrows, and says where it was cut.", "issue: background work"),
+    R(
+        "cli:jobs:store",
+        "jobs reads the user's own store, a file or a Postgres, and never makes one by looking.",
+        "issue: background work",
+    ),
+    R(
+        "cli:jobs:show",
+        "jobs show gives a job's row, terms and observed steps; no data drives the terminal.",
+        "issue: background work",
+    ),
+    R(
+        "cli:jobs:usage",
+        "jobs usage gives tokens, money and overrun by thread, node and interaction; unknown is never zero.",
+        "issue: background work",
+    ),
+    R(
+        "cli:jobs:cancel",
+        "jobs cancel stops an interaction, verifies it, and its thread then starts nothing anew.",
+        "issue: background work",
+    ),
+    R(
+        "cli:jobs:watch",
+        "jobs watch follows a parked job's steps without gap or double, and leaving it leaves the job.",
+        "issue: background work",
+    ),
+    R("cli:jobs:bind", "jobs bind names the interaction of a start whose answer was lost.", "issue: background work"),
+    R("cli:jobs:prune", "jobs prune forgets what was settled so many days ago.", "issue: background work"),
+    R("cli:jobs:refused", "What jobs cannot do is one line that says what to do next.", "issue: background work"),
 )
 
 JOBS: tuple[Requirement, ...] = (

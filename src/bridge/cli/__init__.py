@@ -16,6 +16,7 @@ __all__ = ["main"]
 # The subcommands: what each is for, in one line.
 _COMMANDS = {
     "demo": "answer a question about a CSV file: a graph with a session and a managed agent that runs code",
+    "jobs": "list, show, watch and cancel the background work of graphs, and what it used",
     "serve": "serve the embedded stand-in as the Interactions API over HTTP",
 }
 

@@ -107,7 +107,12 @@ def _locked(error: BaseException) -> bool:
     return isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
 
 
-def default_store() -> SqliteJobStore:
-    """The store in the user's data folder: `$XDG_DATA_HOME/interactions-bridge/jobs.sqlite`, below ~/.local/share by default."""
+def default_path() -> Path:
+    """Where the store of a user is: `$XDG_DATA_HOME/interactions-bridge/jobs.sqlite`, below ~/.local/share by default."""
     data = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
-    return SqliteJobStore(Path(data) / "interactions-bridge" / "jobs.sqlite")
+    return Path(data) / "interactions-bridge" / "jobs.sqlite"
+
+
+def default_store() -> SqliteJobStore:
+    """The store at `default_path()`."""
+    return SqliteJobStore(default_path())
