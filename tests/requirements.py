@@ -1163,6 +1163,11 @@ BACKGROUND: tuple[Requirement, ...] = (
     ),
     R("langgraph:sweep:terms", "Deadlines, stalls and the settling of jobs are the sweeper's.", "issue: 4"),
     R("langgraph:sweep:away", "A sweeper goes on where a round, a job or the store fails.", "ours"),
+    R(
+        "langgraph:background:under-way",
+        "A start that this process is still making is waited for by a run that comes by again.",
+        "ours",
+    ),
 )
 
 SESSIONS: tuple[Requirement, ...] = (

@@ -107,6 +107,8 @@ def _held(work: asyncio.Future[_T]) -> asyncio.Future[_T]:
 
 
 _work: set[asyncio.Future[Any]] = set()
+# Calls under way, by the token of their job.
+_calls: dict[str, asyncio.Future[Job]] = {}
 
 
 async def _superseded(settings: Settings, token: str) -> None:
@@ -120,7 +122,13 @@ async def _superseded(settings: Settings, token: str) -> None:
 
 
 async def _unknown(settings: Settings, job: Job) -> tuple[Job, bool]:
-    """A start of which nobody knows whether it was made: what a webhook says of it, else what the node was told to do."""
+    """A start of which nobody knows whether it was made: what a webhook says of it, else what the node was told to do.
+
+    One that this process is making still, for a run that broke off, is waited for.
+    """
+    call = _calls.get(job.token)
+    if call is not None and call.get_loop() is asyncio.get_running_loop():
+        return await asyncio.shield(call), False
     for arrival in await settings.jobs.arrivals(token=job.token):
         return await settings.jobs.bind(job.token, arrival.interaction_id), False
     if settings.on_unknown_start == "recreate":
@@ -142,7 +150,8 @@ async def _paid(
     settings: Settings, job: Job, request: Mapping[str, Any], turn: Turn | None, write: Callable[[Any], None]
 ) -> Job:
     """Makes the call. It is never cut off: what is paid for gets an id, and a run that was cancelled meanwhile then gives it up."""
-    call = _held(asyncio.ensure_future(_call(settings, job, request, turn, write)))
+    call = _calls[job.token] = _held(asyncio.ensure_future(_call(settings, job, request, turn, write)))
+    call.add_done_callback(lambda _: _calls.pop(job.token, None))
     try:
         return await asyncio.shield(call)
     except asyncio.CancelledError:
