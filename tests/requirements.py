@@ -1168,6 +1168,46 @@ BACKGROUND: tuple[Requirement, ...] = (
         "A start that this process is still making is waited for by a run that comes by again.",
         "ours",
     ),
+    R(
+        "langgraph:background:middleware",
+        "A chat agent of any vendor starts, checks and lists background agents without blocking its turn.",
+        "issue: background work",
+    ),
+    R(
+        "langgraph:background:middleware-once",
+        "Parallel starts are one each, and a call that is run again finds its start.",
+        "issue: background work",
+    ),
+    R(
+        "langgraph:background:middleware-thread",
+        "The id of a background agent counts in the thread that started it and in no other.",
+        "issue: background work",
+    ),
+    R(
+        "langgraph:background:middleware-cancel",
+        "A background agent is stopped at the service, and that is verified.",
+        "issue: background work",
+    ),
+    R(
+        "langgraph:background:middleware-cut",
+        "An answer beyond the stated length is read on from where it was cut.",
+        "issue: background work",
+    ),
+    R(
+        "langgraph:background:middleware-errors",
+        "What the service refuses is an error of the tool, and a failed agent says so.",
+        "issue: background work",
+    ),
+    R(
+        "langgraph:background:middleware-sweeper",
+        "A sweeper keeps background agents to their terms and wakes no thread for them.",
+        "issue: background work",
+    ),
+    R(
+        "langgraph:background:middleware-setup",
+        "What cannot run so is refused when it is made, and a missing langchain is named.",
+        "issue: background work",
+    ),
 )
 
 SESSIONS: tuple[Requirement, ...] = (

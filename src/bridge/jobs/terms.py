@@ -61,6 +61,8 @@ class Terms:
     cap: tuple[Literal["max_total_tokens", "max_output_tokens"], int] | None = None
     priced_as: str | None = None
     """The model whose price counts, where the budget is in money."""
+    unattended: bool = False
+    """No thread waits for its jobs: they are looked at and kept to their terms, and nothing is woken."""
 
     def as_data(self) -> dict[str, Any]:
         """What a job's row keeps of them."""
@@ -72,6 +74,7 @@ class Terms:
             "stall_after": self.stall_after,
             "priced_as": self.priced_as,
             "answer_only": True if self.cap is not None and self.cap[0] == "max_output_tokens" else None,
+            "unattended": True if self.unattended else None,
         }
         return {name: value for name, value in terms.items() if value is not None}
 

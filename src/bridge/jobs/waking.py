@@ -65,6 +65,11 @@ async def wake(
 
 async def resume(resumer: Resumer, jobs: JobStore, job: Job) -> Woken:
     """Resumes the thread of a job whose wait is over, and settles the job once its result is on disk."""
+    if job.terms.get("unattended"):  # its thread is at work on other things, or on none
+        if job.ended is None:
+            return "not_ended"
+        await settle(job, jobs)
+        return "settled"
     holder = secrets.token_hex(8)
     if not await jobs.hold(job.thread, holder):
         await jobs.note(job.token, due=jobs.now() + _SOON)

@@ -11,16 +11,26 @@ from typing import TYPE_CHECKING
 from bridge._lazy import lazy
 
 if TYPE_CHECKING:
+    from .background.middleware import BackgroundAgentsMiddleware
     from .background.node import interactions_node
     from .background.waking import Sweeper, wake, webhook_app
     from .chat import ChatInteractions
     from .state import InteractionsState
 
-__all__ = ["ChatInteractions", "InteractionsState", "Sweeper", "interactions_node", "wake", "webhook_app"]
+__all__ = [
+    "BackgroundAgentsMiddleware",
+    "ChatInteractions",
+    "InteractionsState",
+    "Sweeper",
+    "interactions_node",
+    "wake",
+    "webhook_app",
+]
 
 __getattr__, __dir__ = lazy(
     __name__,
     {
+        "BackgroundAgentsMiddleware": "background.middleware",
         "ChatInteractions": "chat",
         "InteractionsState": "state",
         "Sweeper": "background.waking",

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -69,7 +68,7 @@ async def watch_(store: JobStore, args: argparse.Namespace) -> int:
                     tell(place, step)
                 if meaning_of(interaction.status).ends_wait:
                     break
-            await asyncio.sleep(pause_of(job, time.time()))
+            await asyncio.sleep(pause_of(job, store.now()))
     return _say(args, started, interaction.status, f"it has ended: {interaction.status}. {_wakes(job)}")
 
 
@@ -81,7 +80,7 @@ async def bind_(store: JobStore, args: argparse.Namespace) -> int:
 
 async def prune_(store: JobStore, args: argparse.Namespace) -> int:
     """Forgets jobs that were settled so many days ago."""
-    count = await store.prune(time.time() - args.days * _DAY)
+    count = await store.prune(store.now() - args.days * _DAY)
     if args.json:
         print(json.dumps({"forgotten": count}))
     else:

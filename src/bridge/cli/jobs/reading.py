@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
@@ -33,7 +32,7 @@ async def list_(store: JobStore, args: argparse.Namespace) -> int:
     else:
         from .show import job_table
 
-        job_table(shown, time.time())
+        job_table(shown, store.now())
     if len(rows) > args.limit:
         print(f"interactions-bridge jobs: there are more than {args.limit}: --limit shows them", file=sys.stderr)
     return 0
@@ -48,7 +47,7 @@ async def show_(store: JobStore, args: argparse.Namespace) -> int:
         return 0
     from .show import job_page
 
-    job_page(job, steps, time.time())
+    job_page(job, steps, store.now())
     return 0
 
 

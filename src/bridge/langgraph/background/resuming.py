@@ -97,7 +97,7 @@ class GraphResumer:
         beside = [task for task in snapshot.tasks if _is_open(task)]
         if not beside:
             return False
-        rows = await self._jobs.list(thread=job.thread)
+        rows = [row for row in await self._jobs.list(thread=job.thread) if not row.terms.get("unattended")]
         ours = {row.place.partition(":")[0] for row in rows}
         patience = 0.0 if all(task.name in ours for task in beside) else PATIENCE
         return self._jobs.now() < max(row.busy for row in [job, *rows]) + patience
