@@ -17,7 +17,7 @@ from bridge.errors import InvalidRequest
 from bridge.jobs.waking import alive
 
 from .settings import Settings
-from .waiting import START_NODE, acts
+from .waiting import GO_ON, acts
 
 __all__ = ["act", "asked", "decided"]
 
@@ -53,9 +53,9 @@ def decided(settings: Settings, state: Mapping[str, Any], word: Any) -> Command[
     calls = _calls(message)
     if not calls:
         if word is True or word == {"approved": True}:
-            return Command(update={"messages": [HumanMessage(GO_AHEAD)], "approved": True}, goto=START_NODE)
+            return Command(update={"messages": [HumanMessage(GO_AHEAD)], "approved": True}, goto=GO_ON)
         if isinstance(word, str) and word.strip():
-            return Command(update={"messages": [HumanMessage(word)]}, goto=START_NODE)
+            return Command(update={"messages": [HumanMessage(word)]}, goto=GO_ON)
         raise InvalidRequest("answer a plan with True, or with a text that says what to change", "resume")
     words = word if isinstance(word, Mapping) else {call["id"]: word for call in calls}
     if missing := [call["id"] for call in calls if call["id"] not in words]:
@@ -78,7 +78,7 @@ def decided(settings: Settings, state: Mapping[str, Any], word: Any) -> Command[
                     ],
                     "resume",
                 )
-    return Command(update={"messages": denied}, goto=acts(state, allowed) if allowed else START_NODE)
+    return Command(update={"messages": denied}, goto=acts(state, allowed) if allowed else GO_ON)
 
 
 def _calls(message: Any) -> Sequence[Any]:

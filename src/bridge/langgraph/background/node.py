@@ -34,7 +34,7 @@ from .places import Standing, barrier, barrier_in_thread, standing
 from .settings import Approval, Settings, Wait, checked
 from .starting import start
 from .telling import Teller
-from .waiting import ACT, APPROVE, START_NODE, WAIT, followed, job_of, left, looked, parked
+from .waiting import ACT, APPROVE, GO_ON, START_NODE, WAIT, followed, job_of, left, looked, parked
 
 if TYPE_CHECKING:
     from .._tools import ToolLike
@@ -138,14 +138,14 @@ def interactions_node(
     node = _Node(settings, ToolNode(held, handle_tool_errors=True) if held else None)
     graph = StateGraph(_State, input_schema=InteractionsState, output_schema=InteractionsState)
     graph.add_node(START_NODE, RunnableLambda(node.start_in_thread, node.start, name=START_NODE))
-    graph.add_node(
-        WAIT, RunnableLambda(node.wait_in_thread, node.wait, name=WAIT), destinations=(START_NODE, APPROVE, ACT)
-    )
+    graph.add_node(WAIT, RunnableLambda(node.wait_in_thread, node.wait, name=WAIT), destinations=(GO_ON, APPROVE, ACT))
+    graph.add_node(GO_ON, RunnableLambda(node.go_on_in_thread, node.go_on, name=GO_ON))
     graph.add_edge(START, START_NODE)
     graph.add_edge(START_NODE, WAIT)
-    graph.add_node(APPROVE, node.approve, destinations=(START_NODE, ACT))
+    graph.add_edge(GO_ON, WAIT)
+    graph.add_node(APPROVE, node.approve, destinations=(GO_ON, ACT))
     graph.add_node(ACT, RunnableLambda(node.act_in_thread, node.act, name=ACT))
-    graph.add_edge(ACT, START_NODE)
+    graph.add_edge(ACT, GO_ON)
     return graph.compile(name=settings.name)
 
 
@@ -156,17 +156,23 @@ class _Node:
         self.settings = settings
         self._tools = tools
 
-    async def start(self, state: _State) -> dict[str, Any]:
+    async def start(self, state: _State, *, anew: bool = True) -> dict[str, Any]:
         place = standing()
         self._check(place)
         await barrier(place)
-        return await start(self.settings, state, place, get_stream_writer())
+        return await start(self.settings, state, place, get_stream_writer(), anew=anew)
 
-    def start_in_thread(self, state: _State) -> dict[str, Any]:
+    def start_in_thread(self, state: _State, *, anew: bool = True) -> dict[str, Any]:
         place = standing()
         self._check(place)
         barrier_in_thread(place)
-        return _run(start(self.settings, state, place, get_stream_writer()))
+        return _run(start(self.settings, state, place, get_stream_writer(), anew=anew))
+
+    async def go_on(self, state: _State) -> dict[str, Any]:
+        return await self.start(state, anew=False)
+
+    def go_on_in_thread(self, state: _State) -> dict[str, Any]:
+        return self.start_in_thread(state, anew=False)
 
     async def wait(self, state: _State) -> Command[Any]:
         job, teller = await job_of(self.settings, state), self._teller()

@@ -39,13 +39,16 @@ _log = logging.getLogger("bridge.langgraph")
 
 
 async def start(
-    settings: Settings, state: Mapping[str, Any], standing: Standing, write: Callable[[Any], None]
+    settings: Settings, state: Mapping[str, Any], standing: Standing, write: Callable[[Any], None], *, anew: bool
 ) -> dict[str, Any]:
     """Starts the interaction that the state asks for, or finds the one that was started from this place; what it leaves in the state.
 
-    Raises `OutcomeUnknown` where a start was recorded and nothing tells what became of it, and what the service answers.
+    A turn begins `anew` whatever the one before it left behind, where that failed or is still parked. Raises `OutcomeUnknown` where a
+    start was recorded and nothing tells what became of it, and what the service answers.
     """
     earlier = state.get("job")
+    if anew:
+        state = {**state, "job": None, "hops": None, "approved": None}
     environment = await settings.place_to_work(state, standing.thread)
     fields = settings.fields(state, planning=not state.get("approved"))
     if environment is not None:
@@ -55,7 +58,7 @@ async def start(
         # What the service could not end in one go goes on from where it stopped, without its input.
         last = hops[-1]
         request = {**fields, "previous_interaction_id": last["id"], "continuation_token": last["continuation_token"]}
-    elif settings.input is not None and earlier is None:
+    elif settings.input is not None and state.get("job") is None:
         request = {**fields, "input": settings.input(state)}
     else:
         turn = settings.turn(state.get("messages") or [], fields)
@@ -80,7 +83,8 @@ async def start(
     left: dict[str, Any] = {"id": job.interaction_id, "status": job.status or "queued"}
     if environment is not None and environment != "remote" and isinstance(environment, str):
         left["environment_id"] = environment
-    return {"job": job.token, "approved": None, "interactions": {settings.name: left}}
+    kept = {name: state.get(name) for name in ("hops", "approved")}
+    return {**kept, "job": job.token, "interactions": {settings.name: left}}
 
 
 async def _recorded(settings: Settings, intent: Intent) -> tuple[Job, bool]:

@@ -33,10 +33,10 @@ from .files import files_of
 from .settings import Settings
 from .telling import Teller
 
-__all__ = ["ACT", "APPROVE", "START_NODE", "WAIT", "acts", "followed", "job_of", "left", "looked", "parked"]
+__all__ = ["ACT", "APPROVE", "GO_ON", "START_NODE", "WAIT", "acts", "followed", "job_of", "left", "looked", "parked"]
 
 _log = logging.getLogger("bridge.langgraph")
-START_NODE, WAIT, APPROVE, ACT = "start", "wait", "approve", "act"
+START_NODE, GO_ON, WAIT, APPROVE, ACT = "start", "go_on", "wait", "approve", "act"
 # Seconds between two looks at an interaction whose stream is open.
 _LOOK_EVERY = 60.0
 # Seconds that giving a job up may take in a run that is being cancelled.
@@ -133,7 +133,7 @@ async def left(settings: Settings, state: Mapping[str, Any], seen: Look) -> Comm
     job, interaction = seen.job, seen.interaction
     unknown = job.interaction_id is None and settings.on_unknown_start == "recreate"
     if job.verdict == "abandoned" or unknown:  # and somebody runs it again
-        return Command(update={"job": None}, goto=START_NODE)
+        return Command(update={"job": None}, goto=GO_ON)
     _refuse_given_up(settings, seen)
     if interaction is None:
         problem = seen.problem or NotFound(f"{job.interaction_id} was not found", status=404, code="not_found")
@@ -142,7 +142,7 @@ async def left(settings: Settings, state: Mapping[str, Any], seen: Look) -> Comm
     hops = [Interaction.parse(hop) for hop in state.get("hops") or []]
     outcome = meaning_of(interaction.status).outcome
     if outcome == "more" and interaction.continuation_token:
-        return Command(update={"hops": [hop.to_wire() for hop in [*hops, interaction]]}, goto=START_NODE)
+        return Command(update={"hops": [hop.to_wire() for hop in [*hops, interaction]]}, goto=GO_ON)
     message = _message(settings, state, [*hops, interaction])
     if outcome == "partial" and settings.on_incomplete == "raise":
         raise InteractionFailed(
