@@ -1403,6 +1403,26 @@ JOBS: tuple[Requirement, ...] = (
     ),
 )
 
+CRASHES: tuple[Requirement, ...] = (
+    R(
+        "jobs:crash",
+        "Wherever a process dies, its thread comes to its end with the answer, paid for once, and its job is settled.",
+        "issue: background work",
+    ),
+    R(
+        "jobs:crash:window",
+        "A start is paid for twice only where its id was not kept and on_unknown_start='recreate' asks for that.",
+        "issue: background work",
+    ),
+    R(
+        "jobs:crash:table",
+        "The page on crashes has a row for each kill point that is tested.",
+        "issue: background work",
+    ),
+    R("jobs:crash:again", "A thread may be run again at once after a crash; a later sweep changes nothing.", "ours"),
+    R("jobs:wake:lease", "A thread whose waker died is resumed by another once the lease is over, not before.", "ours"),
+)
+
 REPO: tuple[Requirement, ...] = (
     R("repo:manifest", "Every promise has a test, every test names its promise, every skip has a reason here.", "ours"),
     R("repo:layers", "The rooms import each other only as the house allows.", "ours"),
