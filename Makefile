@@ -39,7 +39,7 @@ lint: $(VENV)/.test
 	@$(BIN)/ruff format --check
 
 types: $(VENV)/.test
-	@$(BIN)/mypy src tests benchmarks
+	@$(BIN)/mypy src adapters/anthropic/src adapters/openai/src tests benchmarks
 
 bench: $(VENV)/.test
 	@$(CLEAN) $(BIN)/python -m benchmarks $(ARGS)
@@ -57,10 +57,10 @@ $(VENV)/.demo: $(if $(wildcard $(VENV)/.test),$(VENV)/.test,$(VENV)/.uv requirem
 		&& $(UV) pip install --no-deps --no-build-isolation -e .; }
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.uv requirements/test.txt pyproject.toml
+$(VENV)/.test: $(VENV)/.uv requirements/test.txt pyproject.toml $(wildcard adapters/*/pyproject.toml)
 	@echo "installing everything the tests need into $(VENV) ..."
 	@$(UV) pip sync --require-hashes requirements/test.txt
-	@$(UV) pip install --no-deps --no-build-isolation -e .
+	@$(UV) pip install --no-deps --no-build-isolation -e . -e adapters/anthropic -e adapters/openai
 	@touch $@
 
 $(VENV)/.uv: requirements/bootstrap.txt

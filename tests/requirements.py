@@ -1423,6 +1423,83 @@ CRASHES: tuple[Requirement, ...] = (
     R("jobs:wake:lease", "A thread whose waker died is resumed by another once the lease is over, not before.", "ours"),
 )
 
+TOOLS: tuple[Requirement, ...] = (
+    R(
+        "tools:define:function",
+        "A typed function is a tool: its signature the schema, its docstring the description.",
+        "ours",
+    ),
+    R("tools:define:langchain", "LangChain tools are read by their attributes, without importing LangChain.", "ours"),
+    R(
+        "tools:define:plain",
+        "A plain definition is a name, a description and a JSON Schema; nothing else is let in.",
+        "ours",
+    ),
+    R("tools:define:refused", "What is no tool is refused by its place, with what a tool can be.", "ours"),
+    R("tools:names:collision", "Two tools of one name are an error.", "issue: one tool definition"),
+    R(
+        "tools:names:mapped",
+        "A name that a vendor refuses is mapped to a safe one and back, and no two names meet.",
+        "langchain-mcp-adapters#336, claude-code#2680",
+    ),
+    R("tools:dialects", "A dialect comes from its adapter, and without it the error says what to install.", "ours"),
+    R(
+        "tools:compile:golden",
+        "Each awkward schema becomes in each dialect what the golden table says.",
+        "issue: one tool definition",
+    ),
+    R("tools:compile:meaning", "Reading a schema, of any draft, changes nothing of its meaning.", "ours"),
+    R(
+        "tools:compile:law",
+        "Where a dialect claims to keep a schema, an instance is valid before iff it is valid after.",
+        "issue: one tool definition",
+    ),
+    R("tools:compile:data", "What is compiled shares nothing with what was given or with an earlier result.", "ours"),
+    R(
+        "tools:compile:references",
+        "References are resolved with escapes, cycles and own addresses; none is fetched, none written out without end.",
+        "langchain: remote and escaped references raise",
+    ),
+    R("tools:compile:report", "Each row of a report says tool, place, keyword, what became of it and why.", "ours"),
+    R("tools:compile:lossy", "What is lost can be made an error.", "issue: one tool definition"),
+    R("tools:compile:refused", "What a vendor refuses is one error before the request, with the whole report.", "ours"),
+    R(
+        "tools:vendors:types",
+        "What is compiled is taken by the vendor's own request types.",
+        "issue: one tool definition",
+    ),
+    R(
+        "tools:vendors:corpus",
+        "The tools of real MCP servers compile in every dialect, with their meaning or a row that says what is lost.",
+        "issue: one tool definition",
+    ),
+    R("tools:vendors:natives", "A built-in becomes the vendor's own tool, or is refused by name.", "ours"),
+    R(
+        "tools:vendors:limits",
+        "What is too large for OpenAI's strict mode is refused by number.",
+        "OpenAI: structured outputs",
+    ),
+    R(
+        "tools:run:calls",
+        "A call, LangChain's or a step, runs the tool it names and gives a result with its id.",
+        "ours",
+    ),
+    R(
+        "tools:run:checked",
+        "Arguments are checked against the schema before anything runs, and nothing is fetched.",
+        "ours",
+    ),
+    R("tools:run:nulls", "A null for what is optional and takes none counts as left out.", "OpenAI: strict mode"),
+    R(
+        "tools:run:errors",
+        "Errors go to the model as errors of the tool; what is inside stays with the caller.",
+        "ours",
+    ),
+    R("tools:run:results", "A result is a text that every vendor takes.", "ours"),
+    R("tools:run:time", "A call is given up after its time, and cancelled with its caller.", "ours"),
+    R("tools:run:refused", "What cannot be run at all is the caller's error.", "ours"),
+)
+
 REPO: tuple[Requirement, ...] = (
     R("repo:manifest", "Every promise has a test, every test names its promise, every skip has a reason here.", "ours"),
     R("repo:layers", "The rooms import each other only as the house allows.", "ours"),
@@ -1459,6 +1536,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     *SESSIONS,
     *JOBS,
     *VERIFICATION,
+    *TOOLS,
     *CLI,
     *REPO,
 )

@@ -8,11 +8,13 @@ import sys
 import threading
 from collections.abc import AsyncIterator
 from importlib.metadata import EntryPoint, EntryPoints
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 import bridge.connect as connecting
+from bridge._adapters import GROUP, adapter
 from bridge._portal import InlineRunner, PortalRunner, SyncBackend, run_inline
 from bridge.backend import Backend, Capabilities
 from bridge.backends.gemini import GeminiBackend, SyncGeminiBackend
@@ -139,22 +141,24 @@ def test_what_contradicts_itself_is_refused() -> None:
 @pytest.mark.covers("connect:adapters")
 def test_an_installed_adapter_is_found_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     """Through the entry-point group, with its options; it is named where another name is wrong."""
-    entry = EntryPoint("waiting", f"{__name__}:Waiting", connecting.ADAPTERS)
-    monkeypatch.setitem(sys.modules, __name__, sys.modules.get(__name__) or _this_module())
-    monkeypatch.setattr(connecting, "entry_points", lambda group: EntryPoints([entry]).select(group=group))
+    module = ModuleType("waiting_adapter")
+    module.__dict__["BACKEND"] = Waiting
+    monkeypatch.setitem(sys.modules, "waiting_adapter", module)
+    entries = [EntryPoint("waiting", "waiting_adapter", GROUP), EntryPoint("half", "types", GROUP)]
+    monkeypatch.setattr("bridge._adapters.entry_points", lambda **wanted: EntryPoints(entries).select(**wanted))
+    monkeypatch.setattr("bridge.connect.adapter", adapter.__wrapped__)
     backend: Any = connect("waiting", api_key="K", size=3)
     assert backend.name == "waiting"
     assert backend.options == {"api_key": "K", "size": 3}
-    with pytest.raises(NotConfigured, match="gemini, local, waiting"):
+    with pytest.raises(NotConfigured, match=r"known: gemini, local, waiting, and"):
         connect("other")
 
 
-def _this_module() -> Any:
-    import types
-
-    module = types.ModuleType(__name__)
-    module.__dict__["Waiting"] = Waiting
-    return module
+@pytest.mark.covers("connect:adapters")
+def test_an_adapter_need_not_bring_a_backend() -> None:
+    """The vendors' own adapters bring other parts, and say so."""
+    with pytest.raises(NotConfigured, match="'openai' brings no backend"):
+        connect("openai")
 
 
 @pytest.mark.covers("connect:missing-part")

@@ -25,6 +25,8 @@ FAULTS = {
     "backend-to-interface": ("backends/gemini/__init__.py", "import bridge.http"),
     "langchain": ("http/__init__.py", "import langchain_core"),
     "mcp": ("errors.py", "import mcp"),
+    "mcp-in-tools": ("tools/running.py", "import mcp_types"),
+    "adapter": ("tools/dialects/__init__.py", "import bridge_openai"),
     "command-line": ("connect.py", "import bridge.cli"),
     "new-room": ("attic.py", "pass"),
 }

@@ -10,6 +10,8 @@ import socket
 import subprocess
 import sys
 
+import bridge_anthropic
+import bridge_openai
 import pytest
 import pytest_socket
 
@@ -28,6 +30,9 @@ ROOMS = [
     "bridge.jobs",
     "bridge.langgraph",
     "bridge.sessions",
+    "bridge.tools",
+    "bridge_anthropic",
+    "bridge_openai",
 ]
 
 
@@ -70,6 +75,10 @@ def test_the_rooms_import_each_other_only_as_the_house_allows() -> None:
             "from bridge.jobs import WebhookVerifier",
             {"jwt", "cryptography", "langgraph", "mcp", "starlette", "sqlite3"},
         ),
+        (
+            "from bridge.tools import Tools; Tools([]).compile('interactions')",
+            {"mcp", "langgraph", "langchain_core", "httpx2", "jsonschema", "starlette"},
+        ),
         ("import bridge.cli", {"httpx2", "langgraph", "langchain_core", "mcp", "starlette", "pydantic"}),
     ],
 )
@@ -109,7 +118,10 @@ def test_a_name_that_does_not_exist_says_so() -> None:
 @pytest.mark.covers("repo:exports")
 def test_every_module_opens_with_its_boundary() -> None:
     """A docstring at the top of each module, and none beyond about 600 lines."""
-    for info in pkgutil.walk_packages(bridge.__path__, "bridge."):
+    packages = (bridge, bridge_anthropic, bridge_openai)
+    for info in (
+        info for package in packages for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+    ):
         spec = importlib.util.find_spec(info.name)
         assert spec is not None
         assert spec.origin is not None

@@ -7,16 +7,15 @@ never chosen unless it is named.
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any, cast
 
+from ._adapters import adapter, adapters
 from ._portal import PortalRunner, SyncBackend
 from .backend import Backend
 from .errors import NotConfigured
 
 __all__ = ["connect", "sync_backend"]
 
-ADAPTERS = "bridge.adapters"  # entry-point group of backends in distributions of their own
 _BUILT_IN = {
     "gemini": ("bridge.backends.gemini", "GeminiBackend"),
     "local": ("bridge.backends.local", "LocalBackend"),
@@ -32,7 +31,8 @@ def connect(
 ) -> Backend:
     """The backend that is meant.
 
-    `backend`: a ready one, returned as it is; "gemini"; "local"; the name of an installed adapter; a base URL, such as that of a
+    `backend`: a ready one, returned as it is; "gemini"; "local"; the name of an installed adapter
+    that brings one; a base URL, such as that of a
     running `interactions-bridge serve`; or None for the Gemini API with the key and base URL given or found in the
     environment. `options` go to the backend's constructor. Raises `NotConfigured` where that leaves nothing to talk to.
     """
@@ -68,8 +68,10 @@ def _factory(name: str) -> Any:
             raise NotConfigured(
                 f"backend {name!r} needs {error.name!r}, which is not installed: pip install 'interactions-bridge[{name}]'"
             ) from None
-    adapters = {entry.name: entry for entry in entry_points(group=ADAPTERS)}
-    if name in adapters:
-        return adapters[name].load()
-    known = ", ".join(sorted({*_BUILT_IN, *adapters}))
+    brought = getattr(adapter(name), "BACKEND", None)
+    if brought is not None:
+        return brought
+    if name in adapters():
+        raise NotConfigured(f"the adapter {name!r} brings no backend; it serves other parts of this library")
+    known = ", ".join(sorted({*_BUILT_IN, *(other for other in adapters() if hasattr(adapter(other), "BACKEND"))}))
     raise NotConfigured(f"there is no backend {name!r}; known: {known}, and any base URL")

@@ -4,6 +4,7 @@
     ├── NotConfigured         no key, base URL or backend, or a part of the installation is missing
     ├── UnsupportedCapability a backend lacks what an interface asked for
     ├── InvalidRequest        refused here, before anything was sent
+    │   └── ToolRefused           a vendor does not take a tool; the report says which keywords and why
     ├── HistoryDiverged       a session's messages were changed, and its caller wants to know rather than send them anew
     ├── ApiError              the service answered with an error
     │   ├── BadRequest            400
@@ -25,6 +26,7 @@ No vendor or transport exception leaves the library, and no secret stands in any
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ __all__ = [
     "PermissionDenied",
     "RateLimited",
     "ServiceFailed",
+    "ToolRefused",
     "UnsupportedCapability",
     "WebhookRefused",
     "api_error",
@@ -77,6 +80,17 @@ class InvalidRequest(BridgeError):
     def __init__(self, message: str, field: str = "") -> None:
         self.field = field
         super().__init__(message)
+
+
+class ToolRefused(InvalidRequest):
+    """Raised when a vendor does not take a tool, or loses something that must not be lost.
+
+    `report` has a row for each keyword of all the tools (`bridge.tools.Row`), those that are no trouble included.
+    """
+
+    def __init__(self, message: str, report: Sequence[Any]) -> None:
+        self.report = list(report)
+        super().__init__(message, "tools")
 
 
 class HistoryDiverged(BridgeError):
