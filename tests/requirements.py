@@ -1009,6 +1009,22 @@ LANGGRAPH: tuple[Requirement, ...] = (
     ),
     R("langgraph:messages:author", "Who said a message is read from its anchor, its vendor and its name.", "ours"),
     R("langgraph:messages:number", "Errors name a message by its place in the caller's list.", "ours"),
+    R(
+        "langgraph:bind:wire",
+        "Tools bound to a vendor's model are sent as they were compiled.",
+        "issue: one tool definition",
+    ),
+    R(
+        "langgraph:bind:natives",
+        "A vendor's own tools are bound with what belongs to them elsewhere in the request.",
+        "ours",
+    ),
+    R(
+        "langgraph:bind:interactions",
+        "ChatInteractions takes Tools wherever it takes tools.",
+        "issue: one tool definition",
+    ),
+    R("langgraph:bind:refused", "A model of an unknown vendor needs a dialect.", "ours"),
     R("langgraph:tools:forms", "Every form of a function becomes the API's function.", "ours"),
     R("langgraph:tools:builtin", "The API's own tools go in as they are.", "API: tools"),
     R("langgraph:tools:refused", "A tool the API does not have is refused by place, with what there is.", "ours"),
@@ -1497,6 +1513,31 @@ TOOLS: tuple[Requirement, ...] = (
     ),
     R("tools:run:results", "A result is a text that every vendor takes.", "ours"),
     R("tools:run:time", "A call is given up after its time, and cancelled with its caller.", "ours"),
+    R(
+        "tools:mcp:ways",
+        "The tools of an MCP server are tools, over stdio, over HTTP and in this process.",
+        "MCP 2026-07-28",
+    ),
+    R("tools:mcp:checked", "Arguments are checked before an MCP server sees them.", "ours"),
+    R("tools:mcp:results", "An MCP result is a text; what is no text is named with its kind.", "MCP: tool results"),
+    R("tools:mcp:names", "A prefix tells the tools of two servers apart.", "ours"),
+    R(
+        "tools:mcp:pinned",
+        "A tool that is no longer what it was when its server was opened is not called.",
+        "MCP: security best practices",
+    ),
+    R("tools:mcp:approved", "Tools approved in one process are asked for in the next, and others refused.", "ours"),
+    R(
+        "tools:mcp:reconnect",
+        "A server that is gone is connected to anew; a call that broke off is not repeated, and told so.",
+        "ours",
+    ),
+    R(
+        "tools:mcp:open",
+        "Servers are opened by entering, at once, and closed by leaving; what fails is one clear error.",
+        "ours",
+    ),
+    R("tools:mcp:calls", "Many tasks call one server over one connection.", "ours"),
     R("tools:run:refused", "What cannot be run at all is the caller's error.", "ours"),
 )
 

@@ -7,14 +7,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator
-from importlib.metadata import EntryPoint, EntryPoints
+from importlib.metadata import EntryPoint
 from types import ModuleType
 from typing import Any
 
 import pytest
 
 import bridge.connect as connecting
-from bridge._adapters import GROUP, adapter
+from bridge._adapters import FOUND, GROUP
 from bridge._portal import InlineRunner, PortalRunner, SyncBackend, run_inline
 from bridge.backend import Backend, Capabilities
 from bridge.backends.gemini import GeminiBackend, SyncGeminiBackend
@@ -144,9 +144,8 @@ def test_an_installed_adapter_is_found_by_its_name(monkeypatch: pytest.MonkeyPat
     module = ModuleType("waiting_adapter")
     module.__dict__["BACKEND"] = Waiting
     monkeypatch.setitem(sys.modules, "waiting_adapter", module)
-    entries = [EntryPoint("waiting", "waiting_adapter", GROUP), EntryPoint("half", "types", GROUP)]
-    monkeypatch.setattr("bridge._adapters.entry_points", lambda **wanted: EntryPoints(entries).select(**wanted))
-    monkeypatch.setattr("bridge.connect.adapter", adapter.__wrapped__)
+    for name, where in (("waiting", "waiting_adapter"), ("half", "types")):
+        monkeypatch.setitem(FOUND, name, EntryPoint(name, where, GROUP))
     backend: Any = connect("waiting", api_key="K", size=3)
     assert backend.name == "waiting"
     assert backend.options == {"api_key": "K", "size": 3}

@@ -9,7 +9,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any, cast
 
-from ._adapters import adapter, adapters
 from ._portal import PortalRunner, SyncBackend
 from .backend import Backend
 from .errors import NotConfigured
@@ -68,10 +67,12 @@ def _factory(name: str) -> Any:
             raise NotConfigured(
                 f"backend {name!r} needs {error.name!r}, which is not installed: pip install 'interactions-bridge[{name}]'"
             ) from None
+    from ._adapters import FOUND, adapter
+
     brought = getattr(adapter(name), "BACKEND", None)
     if brought is not None:
         return brought
-    if name in adapters():
+    if name in FOUND:
         raise NotConfigured(f"the adapter {name!r} brings no backend; it serves other parts of this library")
-    known = ", ".join(sorted({*_BUILT_IN, *(other for other in adapters() if hasattr(adapter(other), "BACKEND"))}))
+    known = ", ".join(sorted({*_BUILT_IN, *(other for other in FOUND if hasattr(adapter(other), "BACKEND"))}))
     raise NotConfigured(f"there is no backend {name!r}; known: {known}, and any base URL")

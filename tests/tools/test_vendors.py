@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from importlib.metadata import EntryPoints
 from typing import Any
 
 import mcp_types
@@ -16,7 +15,7 @@ from openai.types.responses import ToolParam as OpenAIToolParam
 from openai.types.responses.function_tool_param import FunctionToolParam
 from pydantic import TypeAdapter
 
-from bridge._adapters import adapter
+from bridge._adapters import FOUND
 from bridge.errors import InvalidRequest, NotConfigured, ToolRefused
 from bridge.tools import (
     CodeExecution,
@@ -313,9 +312,8 @@ def test_a_dialect_comes_from_its_adapter(monkeypatch: pytest.MonkeyPatch) -> No
     for dialect in ("interactions", "mcp"):
         with pytest.raises(InvalidRequest, match=f"'{dialect}' has no strict mode"):
             tools.compile(dialect, strict=True)
-    monkeypatch.setattr("bridge._adapters.entry_points", lambda **_: EntryPoints())
-    monkeypatch.setattr("bridge.tools.dialects.adapter", adapter.__wrapped__)
     for vendor in ("anthropic", "openai"):
+        monkeypatch.delitem(FOUND, vendor)
         with pytest.raises(NotConfigured, match=f"pip install interactions-bridge-{vendor}"):
             of({"type": "object"}).compile(vendor)
 

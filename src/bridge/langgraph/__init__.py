@@ -1,5 +1,5 @@
-"""Interactions inside LangGraph and LangChain: a chat model, a node for background work and what wakes it, and the state
-they leave.
+"""Interactions inside LangGraph and LangChain: a chat model, a node for background work and what wakes it, the state they leave,
+and tools bound to any vendor's model.
 
 Each name is loaded when it is first used.
 """
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .background.middleware import BackgroundAgentsMiddleware
     from .background.node import interactions_node
     from .background.waking import Sweeper, wake, webhook_app
+    from .binding import bind
     from .chat import ChatInteractions
     from .state import InteractionsState
 
@@ -22,6 +23,7 @@ __all__ = [
     "ChatInteractions",
     "InteractionsState",
     "Sweeper",
+    "bind",
     "interactions_node",
     "wake",
     "webhook_app",
@@ -34,6 +36,7 @@ __getattr__, __dir__ = lazy(
         "ChatInteractions": "chat",
         "InteractionsState": "state",
         "Sweeper": "background.waking",
+        "bind": "binding",
         "interactions_node": "background.node",
         "wake": "background.waking",
         "webhook_app": "background.waking",

@@ -1,6 +1,7 @@
 """Tools, tool choice and answer formats in the forms LangChain callers use, as the API takes them. Pure functions.
 
-Compiling one tool definition for every vendor, with a report of what is lost, is `bridge.tools`' business.
+Compiling one tool definition for every vendor, with a report of what is lost, is `bridge.tools`' business: its `Tools` and built-ins
+come in here too.
 """
 
 from __future__ import annotations
@@ -19,15 +20,19 @@ from bridge.errors import InvalidRequest
 from bridge.interactions import Model
 from bridge.interactions.requests.config import FORMAT_KINDS
 from bridge.interactions.requests.tools import KINDS as TOOL_KINDS
+from bridge.tools import Tools
+from bridge.tools.capabilities import Capability
 
 __all__ = ["ToolLike", "response_format_of", "tool_choice_of", "tool_of", "tools_of"]
 
-ToolLike = Mapping[str, Any] | type | Callable[..., Any] | BaseTool | Model
+ToolLike = Mapping[str, Any] | type | Callable[..., Any] | BaseTool | Model | Capability
 _MODES = ("auto", "any", "none", "validated")
 
 
-def tools_of(tools: Sequence[ToolLike]) -> list[dict[str, Any]]:
+def tools_of(tools: Sequence[ToolLike] | Tools) -> list[dict[str, Any]]:
     """The API's tools: LangChain tools, functions, classes and schemas become functions, the API's own go in as they are."""
+    if isinstance(tools, Tools):
+        return tools.compile("interactions").definitions
     return [tool_of(tool, f"tools[{number}]") for number, tool in enumerate(tools)]
 
 
@@ -35,6 +40,8 @@ def tool_of(tool: ToolLike, where: str = "tool") -> dict[str, Any]:
     """One tool of the API. Raises `InvalidRequest`, naming `where`, for a kind of tool it does not have."""
     if isinstance(tool, Model):
         return tool.to_wire()
+    if isinstance(tool, Capability):
+        return Tools([tool]).compile("interactions").definitions[0]
     if isinstance(tool, Mapping):
         kind = tool.get("type")
         if kind == "function" and "function" not in tool:

@@ -33,12 +33,13 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.utils import secret_from_env
-from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, model_validator
+from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, field_validator, model_validator
 
 from bridge.backend import Backend
 from bridge.errors import ApiError, BridgeError, InvalidRequest, NotFound, PermissionDenied
 from bridge.interactions import Event, Interaction
 from bridge.sessions import plan
+from bridge.tools import Tools
 
 from ._tools import ToolLike, response_format_of, tool_choice_of, tools_of
 from .answers import Chunks, ProtocolEvents, events_of, message_of, tidied
@@ -117,7 +118,7 @@ class ChatInteractions(BaseChatModel):
     generation_config: dict[str, Any] | None = None
     """Further generation settings under the API's names; the fields above win."""
     tools: list[Any] | None = Field(default=None, repr=False)  # an MCP server's headers are credentials
-    """Tools sent with every turn, before those of `bind_tools`: the API's own ({"type": "code_execution"}) or functions."""
+    """Tools sent with every turn, before those of `bind_tools`: the API's own ({"type": "code_execution"}), functions, or `Tools`."""
     response_format: Any = None
     """The form of the answer: the API's, OpenAI's `json_schema`, a class, or a JSON schema."""
     environment: Any = Field(default=None, repr=False)  # so may its variables be
@@ -132,6 +133,11 @@ class ChatInteractions(BaseChatModel):
 
     _backend: Backend = PrivateAttr()
     _sync: SyncBackend | None = PrivateAttr(default=None)
+
+    @field_validator("tools", mode="before")
+    @classmethod
+    def _compile(cls, tools: Any) -> Any:
+        return tools_of(tools) if isinstance(tools, Tools) else tools
 
     @model_validator(mode="after")
     def _connect(self) -> Self:
@@ -224,14 +230,14 @@ class ChatInteractions(BaseChatModel):
 
     def bind_tools(
         self,
-        tools: Sequence[ToolLike],
+        tools: Sequence[ToolLike] | Tools,
         *,
         tool_choice: str | bool | Mapping[str, Any] | None = None,
         strict: bool | None = None,
         response_format: Any = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
-        """This model with tools: LangChain tools, functions, classes, schemas, or the API's own as dicts.
+        """This model with tools: LangChain tools, functions, classes, schemas, the API's own as dicts, or `bridge.tools.Tools`.
 
         `tool_choice` is auto, any or required or True (call one), none, a tool's name, or a dict that names one. `strict` is
         accepted and changes nothing: the API has no such switch. Raises `InvalidRequest` for what the API does not have.

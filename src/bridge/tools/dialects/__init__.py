@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
-from bridge._adapters import adapter
 from bridge.errors import InvalidRequest, NotConfigured
 
 from ..capabilities import Capability
@@ -65,6 +64,8 @@ def dialect_of(name: str | Dialect) -> Dialect:
     if name in _OWN:
         found: Dialect = import_module(f".{name}", __name__).DIALECT
         return found
+    from bridge._adapters import adapter
+
     brought = getattr(adapter(name), "DIALECT", None)
     if isinstance(brought, Dialect):
         return brought

@@ -1,0 +1,68 @@
+"""One list of tools on any vendor's chat model: which dialect a LangChain model speaks, and how its class wants to be given tools.
+
+Compiling is `bridge.tools`'; running the calls that come back is the caller's, with `Tools.run`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.messages import AIMessage
+from langchain_core.runnables import Runnable
+
+from bridge.errors import InvalidRequest
+from bridge.tools import Dialect, Tools
+from bridge.tools.compiling import OnLossy
+
+__all__ = ["bind"]
+
+# What a LangChain model calls itself (`_llm_type`), and the dialect that its vendor speaks.
+_DIALECTS = {
+    "anthropic-chat": "anthropic",
+    "azure-openai-chat": "openai",
+    "google-interactions": "interactions",
+    "openai-chat": "openai",
+}
+
+
+def bind(
+    tools: Tools,
+    chat_model: BaseChatModel,
+    *,
+    dialect: str | Dialect | None = None,
+    strict: bool = False,
+    on_lossy: OnLossy = "report",
+    **kwargs: Any,
+) -> Runnable[LanguageModelInput, AIMessage]:
+    """The chat model with these tools, exactly as `tools.compile` gives them for its vendor.
+
+    `dialect` is that of the vendor, by default the one of `ChatInteractions`, `ChatAnthropic`, `ChatOpenAI` or `AzureChatOpenAI`. The
+    other arguments are those of `Tools.compile`, and `kwargs` those of the model's own `bind_tools` (`tool_choice`). Calls come back under
+    the vendor's names, which `tools.run` knows. Raises what `Tools.compile` raises, and `InvalidRequest` for a model of an unknown kind.
+    """
+    kind = getattr(chat_model, "_llm_type", None)
+    spoken = dialect or _DIALECTS.get(str(kind))
+    if spoken is None:
+        raise InvalidRequest(
+            f"nothing is known of {type(chat_model).__name__}: say how its vendor takes tools, bind(..., dialect=...)",
+            "dialect",
+        )
+    compiled = tools.compile(spoken, strict=strict, on_lossy=on_lossy)
+    definitions = compiled.definitions
+    if compiled.dialect == "openai":
+        definitions = [_nested(definition) for definition in definitions]
+    functions = [definition for definition in definitions if _is_function(definition)]
+    # `bind_tools` knows what the model's class does with a tool choice; what it makes of the tools is replaced.
+    return chat_model.bind_tools(functions, **kwargs).bind(tools=definitions, **compiled.request)
+
+
+def _is_function(definition: dict[str, Any]) -> bool:
+    return "input_schema" in definition or definition.get("type") == "function"
+
+
+def _nested(definition: dict[str, Any]) -> dict[str, Any]:
+    """A function in the form of Chat Completions, which LangChain's class takes for that API and for Responses."""
+    if definition["type"] != "function":
+        return definition
+    return {"type": "function", "function": {name: value for name, value in definition.items() if name != "type"}}
