@@ -348,6 +348,7 @@ def _rows(compiled: Compiled) -> list[Row]:
     return [row for row in compiled.report if row.action != "kept"]
 
 
+@pytest.mark.wheel
 @pytest.mark.covers("tools:compile:report")
 def test_a_usual_tool_loses_nothing_anywhere() -> None:
     """A function with closed, required parameters: no row but "kept" in any mode."""
