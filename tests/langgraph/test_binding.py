@@ -20,8 +20,9 @@ from starlette.routing import Route
 from bridge.errors import InvalidRequest, NotConfigured, ToolRefused
 from bridge.langgraph import ChatInteractions, bind
 from bridge.tools import CodeExecution, ComputerUse, FileSearch, RemoteMCP, Tools, UrlContext, WebSearch
+from tests.receivers import served
 
-from .conftest import Service, served
+from .conftest import Service
 
 
 def weather(city: str, days: int = 1) -> str:

@@ -441,7 +441,7 @@ async def test_a_turn_that_is_continued_is_one_message(service: Service, jobs: J
     (answer,) = [message for message in state["messages"] if isinstance(message, AIMessage)]
     assert answer.id == state["interactions"]["work"]["id"] != second["previous_interaction_id"]
     assert state["interactions"]["work"]["status"] == "completed"
-    hops = [await service.local.get(hop) for hop in (second["previous_interaction_id"], answer.id)]
+    hops = [await service.local.get(str(hop)) for hop in (second["previous_interaction_id"], answer.id)]
     assert answer.text == "".join(interaction.output_text or "" for interaction in hops)
     service.sent.clear()
     await graph.ainvoke(asked("And storms?"), on("1"))

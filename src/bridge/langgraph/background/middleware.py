@@ -137,7 +137,7 @@ class BackgroundAgentsMiddleware(AgentMiddleware[Any, Any, Any]):
         # Calls that one task runs have one namespace between them.
         call = hashlib.sha256(call_id.encode()).hexdigest()[:16]
         place = here._replace(namespace=f"{here.namespace}|call-{call}")
-        left = await start(settings, {"messages": [HumanMessage(task)]}, place, _nobody)
+        left = await start(settings, {"messages": [HumanMessage(task)]}, place, _nobody, anew=True)
         job = await self._job(here, left["job"])
         return _told(job, note="It works on its own now; check it later.")
 
