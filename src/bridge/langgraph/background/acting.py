@@ -6,7 +6,7 @@ Each call is a task of its own. Starting the next interaction is `starting`'s bu
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
@@ -15,6 +15,7 @@ from langgraph.types import Command
 
 from bridge.errors import InvalidRequest
 from bridge.jobs.waking import alive
+from bridge.tools import Tools
 
 from .settings import Settings
 from .waiting import GO_ON, acts
@@ -25,12 +26,16 @@ GO_AHEAD = "The plan is approved. Go ahead."
 _DENIED = "The user did not allow this call."
 
 
-async def act(settings: Settings, tools: ToolNode, task: Mapping[str, Any], config: RunnableConfig) -> Any:
+async def act(settings: Settings, tools: ToolNode | Tools, task: Mapping[str, Any], config: RunnableConfig) -> Any:
     """Runs one call, and leaves its result, or what its tool asks LangGraph for. While it runs, others see that the run is alive."""
-    call = {"__type": "tool_call_with_context", "tool_call": task["call"], "state": {"messages": task["messages"]}}
-    if task.get("job") is None:
-        return await tools.ainvoke(call, config)
     async with alive(settings.jobs, task["job"]):
+        if isinstance(tools, Tools):
+            result = await tools.run(task["call"])
+            status: Literal["success", "error"] = "error" if result.is_error else "success"
+            return {
+                "messages": [ToolMessage(result.content, tool_call_id=result.call_id, name=result.name, status=status)]
+            }
+        call = {"__type": "tool_call_with_context", "tool_call": task["call"], "state": {"messages": task["messages"]}}
         return await tools.ainvoke(call, config)
 
 

@@ -26,6 +26,7 @@ from bridge.errors import InvalidRequest
 from bridge.jobs.stores.sqlite import default_store
 from bridge.jobs.stores.store import JobStore
 from bridge.jobs.terms import Budget, agreed
+from bridge.tools import Tools
 
 from .._tools import response_format_of, tools_of
 from ..state import InteractionsState, merge_interactions
@@ -69,7 +70,7 @@ def interactions_node(
     session_name: str | None = None,
     input: Callable[[Any], Any] | None = None,
     background: bool = True,
-    tools: Sequence[ToolLike] | None = None,
+    tools: Sequence[ToolLike] | Tools | None = None,
     environment: Any = "none",
     agent_config: Mapping[str, Any] | None = None,
     generation_config: Mapping[str, Any] | None = None,
@@ -135,7 +136,7 @@ def interactions_node(
         on_unknown_start=on_unknown_start,
         webhook=webhook,
     )
-    node = _Node(settings, ToolNode(held, handle_tool_errors=True) if held else None)
+    node = _Node(settings, held)
     graph = StateGraph(_State, input_schema=InteractionsState, output_schema=InteractionsState)
     graph.add_node(START_NODE, RunnableLambda(node.start_in_thread, node.start, name=START_NODE))
     graph.add_node(WAIT, RunnableLambda(node.wait_in_thread, node.wait, name=WAIT), destinations=(GO_ON, APPROVE, ACT))
@@ -152,7 +153,7 @@ def interactions_node(
 class _Node:
     """The nodes of one subgraph. Each has a twin for graphs that are run without an event loop."""
 
-    def __init__(self, settings: Settings, tools: ToolNode | None) -> None:
+    def __init__(self, settings: Settings, tools: ToolNode | Tools | None) -> None:
         self.settings = settings
         self._tools = tools
 
@@ -207,7 +208,7 @@ class _Node:
         return _run(act(self.settings, self._held, task, config))
 
     @property
-    def _held(self) -> ToolNode:
+    def _held(self) -> ToolNode | Tools:
         if self._tools is None:
             raise InvalidRequest(f"{self.settings.name} holds no tools that it could run", "tools")
         return self._tools
@@ -257,14 +258,14 @@ def _settings(
     base_url: str | None,
     name: str | None,
     session_name: str | None,
-    tools: Sequence[ToolLike] | None,
+    tools: Sequence[ToolLike] | Tools | None,
     jobs: JobStore | None,
     stall_after: float | None,
     budget: Budget | Mapping[str, Any] | None,
     approve: bool | Approval | Sequence[Approval],
     webhook: str | Sequence[str] | None,
     **plain: Any,
-) -> tuple[Settings, list[Any]]:
+) -> tuple[Settings, ToolNode | Tools | None]:
     """The settings of a node, and the tools that it runs."""
     from bridge.connect import connect
 
@@ -292,11 +293,7 @@ def _settings(
         require(client, "background", "pass background=False")
     target = model or agent or ""
     agent_config, generation_config = dict(plain.pop("agent_config") or {}), dict(plain.pop("generation_config") or {})
-    definitions = tools_of(list(tools or ()))
-    # A class is the schema of a call, and nothing that could be run.
-    held = [
-        tool for tool in tools or () if isinstance(tool, BaseTool) or (callable(tool) and not isinstance(tool, type))
-    ]
+    definitions, held, names = _held(tools)
     label = name or target
     asks = ("calls",) if approve is True else (approve,) if isinstance(approve, str) else tuple(approve or ())
     for what in asks:
@@ -324,7 +321,23 @@ def _settings(
         labels=dict(plain.pop("labels") or {}),
         webhook=uris,
         definitions=definitions,
-        client_tools=frozenset(str(tool["name"]) for tool in tools_of(held)),
+        client_tools=names,
         **plain,
     )
     return settings, held
+
+
+def _held(
+    tools: Sequence[ToolLike] | Tools | None,
+) -> tuple[list[dict[str, Any]], ToolNode | Tools | None, frozenset[str]]:
+    """The tools as the API takes them, who runs their calls here, and the names of those that are run here."""
+    if isinstance(tools, Tools):
+        compiled = tools.compile("interactions")
+        names = frozenset(str(tool["name"]) for tool in compiled.definitions if tool["type"] == "function")
+        return compiled.definitions, tools if names else None, names
+    # A class is the schema of a call, and nothing that could be run.
+    ours = [
+        tool for tool in tools or () if isinstance(tool, BaseTool) or (callable(tool) and not isinstance(tool, type))
+    ]
+    names = frozenset(str(tool["name"]) for tool in tools_of(ours))
+    return tools_of(list(tools or ())), ToolNode(ours, handle_tool_errors=True) if ours else None, names
