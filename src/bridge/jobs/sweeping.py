@@ -46,9 +46,12 @@ async def sweep(
                     counts["failed"] += 1
                     _log.error("job %s (%s, interaction %s): %s", job.token, job.name, job.interaction_id, _told(error))
 
-    async with asyncio.TaskGroup() as group:
-        for _ in range(at_once):
-            group.create_task(work())
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(at_once):
+                group.create_task(work())
+    except ExceptionGroup as failures:  # they are one failure: the store's
+        raise failures.exceptions[0] from None
     return counts
 
 
