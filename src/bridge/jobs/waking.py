@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from typing import Literal, Protocol, cast
 
 from bridge.backend import Backend
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, ConnectionFailed, NotConfigured
 
 from .job import Job
 from .looking import look
@@ -81,6 +81,8 @@ async def resume(resumer: Resumer, jobs: JobStore, job: Job) -> Woken:
         async with _kept(lambda: jobs.renew(job.thread, holder), jobs.lease):
             try:
                 resumed = await resumer.resume(job)
+            except (ConnectionFailed, NotConfigured):
+                raise  # the store may have been away before the thread took its result: who comes next finds out
             except Exception:
                 if await resumer.took(job):
                     await settle(job, jobs)
