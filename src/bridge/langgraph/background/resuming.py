@@ -27,6 +27,8 @@ __all__ = ["GraphResumer", "ServerResumer"]
 
 # Seconds after the last sign of life for which a task of another node, beside a parked job, is taken to be running still.
 PATIENCE = 900.0
+# What the checkpoints of a run that a wake-up began are marked with: the job's token.
+_WOKEN_FOR = "bridge_woken_for"
 
 
 class GraphResumer:
@@ -55,8 +57,9 @@ class GraphResumer:
             return await self._run(job, Command(resume={parked.id: value}))
         if await self._waits(job):
             return "not_parked" if self._jobs.now() < job.busy else await self._run(job, None)
-        # A run that a wake-up began, and that nobody goes on with, died behind this node.
-        died = job.resumed and any(_is_open(task) for task in snapshot.tasks)
+        # A run that a wake-up began, and that nobody goes on with, died behind this node. One that its owner began may be alive.
+        ours = (snapshot.metadata or {}).get(_WOKEN_FOR) == job.token
+        died = ours and any(_is_open(task) for task in snapshot.tasks)
         return await self._run(job, None) if died else "taken"
 
     async def took(self, job: Job) -> bool:
@@ -67,7 +70,10 @@ class GraphResumer:
         return _parked(job, snapshot) is None and not await self._waits(job)
 
     async def _run(self, job: Job, input: Command[Any] | None) -> Resumed:
-        config: RunnableConfig = {"configurable": {"thread_id": job.thread, STRICT_RESUME: input is not None}}
+        config: RunnableConfig = {
+            "configurable": {"thread_id": job.thread, STRICT_RESUME: input is not None},
+            "metadata": {_WOKEN_FOR: job.token},
+        }
         # From here on a run that stands still is one that died: nobody else may resume the thread meanwhile.
         await self._jobs.note(job.token, resumed=True)
         try:
