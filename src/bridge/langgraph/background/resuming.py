@@ -7,8 +7,8 @@ resume, and when, is `bridge.jobs.waking`'s business.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Coroutine, Iterable, Mapping
+from typing import Any, TypeVar
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.errors import UnknownInterruptError
@@ -24,6 +24,8 @@ from bridge.jobs.waking import Resumed
 from .places import STRICT_RESUME
 
 __all__ = ["GraphResumer", "ServerResumer"]
+
+_T = TypeVar("_T")
 
 # Seconds after the last sign of life for which a task of another node, beside a parked job, is taken to be running still.
 PATIENCE = 900.0
@@ -78,7 +80,7 @@ class GraphResumer:
         await self._jobs.note(job.token, resumed=True)
         try:
             if self._in_thread:
-                values = await asyncio.to_thread(self._graph.invoke, input, config)
+                values = await _whole(asyncio.to_thread(self._graph.invoke, input, config))
             else:
                 values = await self._graph.ainvoke(input, config)
         except UnknownInterruptError:
@@ -123,6 +125,16 @@ class GraphResumer:
         if len(segments) > len(outer) + 1 or not snapshot.tasks:
             return True  # what a retry keeps nobody can look into; or it has ended, and the graph around it does not know yet
         return snapshot.values.get("job") == job.token or any(task.id == start for task in snapshot.tasks)
+
+
+async def _whole(work: Coroutine[Any, Any, _T]) -> _T:
+    """What a thread works at, to its end: it cannot be stopped, so who is cancelled meanwhile keeps the lease until then."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
 
 
 def _parked(job: Job, snapshot: StateSnapshot) -> Interrupt | None:
