@@ -37,8 +37,17 @@ async def sweep(
     """One round over all jobs that are due, each with one request, so many at once. A job that fails costs the others nothing."""
     counts: Counter[str] = Counter()
 
+    failures: list[BridgeError] = []
+
     async def work() -> None:
-        while taken := await jobs.take_due(1):
+        while True:
+            try:
+                taken = await jobs.take_due(1)
+            except BridgeError as error:  # the store's; what others resume meanwhile goes on
+                failures.append(error)
+                return
+            if not taken:
+                return
             for job in taken:
                 try:
                     counts[await _look_and_wake(job, resumer, jobs, backend_of)] += 1
@@ -46,12 +55,11 @@ async def sweep(
                     counts["failed"] += 1
                     _log.error("job %s (%s, interaction %s): %s", job.token, job.name, job.interaction_id, _told(error))
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(at_once):
-                group.create_task(work())
-    except ExceptionGroup as failures:  # they are one failure: the store's
-        raise failures.exceptions[0] from None
+    async with asyncio.TaskGroup() as group:
+        for _ in range(at_once):
+            group.create_task(work())
+    if failures:
+        raise failures[0]
     return counts
 
 
