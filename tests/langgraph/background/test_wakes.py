@@ -1,0 +1,480 @@
+"""`wake`, `Sweeper` and `webhook_app`: deliveries of the embedded service over real sockets, and what they resume.
+
+What a wake-up costs, and what a kill at each point leaves, is tested elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.messages import HumanMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.sqlite import SqliteSaver
+from langgraph.graph import START, StateGraph
+from langgraph.types import Command
+
+from bridge.backends.local import LocalBackend, ScriptedResponder
+from bridge.errors import ConnectionFailed, InteractionFailed, NotConfigured
+from bridge.jobs import Arrival, Job, JobStore, SqliteJobStore
+from bridge.langgraph import InteractionsState, Sweeper, interactions_node, wake
+from tests.backends.local.service import Clock, Gate, text
+
+from .working import MODEL, Graph, asked, ended, graph_of, on, until
+
+THREADS = 1_000 if os.environ.get("BRIDGE_CAMPAIGN") else 100
+
+
+class Behind:
+    """A node behind the node of ours: counts its runs, by thread, and can be told to wait or to fail."""
+
+    def __init__(self) -> None:
+        self.runs: Counter[str] = Counter()
+        self.reached = asyncio.Event()
+        self.open = asyncio.Event()
+        self.open.set()
+        self.error: Exception | None = None
+
+    async def __call__(self, state: Any, config: RunnableConfig) -> dict[str, Any]:
+        self.runs[config["configurable"]["thread_id"]] += 1
+        self.reached.set()
+        await self.open.wait()
+        if self.error is not None:
+            raise self.error
+        return {"messages": [HumanMessage("behind")]}
+
+
+def flow(node: Any, behind: Any, **options: Any) -> Graph:
+    """A graph of a node of ours and one behind it."""
+    graph = StateGraph(InteractionsState).add_node("work", node).add_node("behind", behind)
+    graph.add_edge(START, "work").add_edge("work", "behind")
+    return graph.compile(**{"checkpointer": InMemorySaver(), **options})
+
+
+def parked_id(state: Any) -> str:
+    (interrupt,) = state["__interrupt__"]
+    name: str = interrupt.value["interaction_id"]
+    return name
+
+
+@pytest.fixture
+def gate() -> Gate:
+    """What the interaction waits at."""
+    return Gate()
+
+
+@pytest.fixture
+async def local(gate: Gate) -> AsyncIterator[LocalBackend]:
+    """A service whose first interaction waits at the gate."""
+    async with LocalBackend(responder=ScriptedResponder([gate.script, *[[text("Later.")]] * 10])) as local:
+        yield local
+
+
+@pytest.fixture
+def behind() -> Behind:
+    return Behind()
+
+
+@pytest.fixture
+def graph(local: LocalBackend, jobs: JobStore, behind: Behind) -> Graph:
+    """A graph that parks at the gate."""
+    return flow(interactions_node(model=MODEL, backend=local, jobs=jobs, name="work"), behind)
+
+
+async def opened(gate: Gate, local: LocalBackend, name: str) -> None:
+    """Lets an interaction end."""
+    gate.open.set()
+    await ended(local, name)
+
+
+@pytest.mark.covers("langgraph:wake:once")
+async def test_of_five_wakes_at_a_time_one_resumes(
+    graph: Graph, jobs: JobStore, local: LocalBackend, gate: Gate, behind: Behind
+) -> None:
+    """The others are told that the thread is held, or that the job is over."""
+    name = parked_id(await graph.ainvoke(asked(), on("1")))
+    await opened(gate, local, name)
+    woken = await asyncio.gather(*(wake(graph, jobs, name) for _ in range(5)))
+    assert Counter(woken)["resumed"] == 1
+    assert {*woken} <= {"resumed", "held", "settled"}
+    assert behind.runs == {"1": 1}
+    assert await wake(graph, jobs, name) == "settled"
+    assert behind.runs == {"1": 1}
+    answers = [message for message in (await graph.aget_state(on("1"))).values["messages"] if message.type == "ai"]
+    assert len(answers) == 1
+
+
+@pytest.mark.covers("langgraph:wake:hint")
+async def test_an_early_wake_resumes_nothing(
+    graph: Graph, jobs: JobStore, local: LocalBackend, gate: Gate, behind: Behind
+) -> None:
+    """The service is asked first."""
+    name = parked_id(await graph.ainvoke(asked(), on("1")))
+    assert await wake(graph, jobs, name) == "not_ended"
+    assert await wake(graph, jobs, "v1_nobody") == "unknown"
+    assert not behind.runs
+    assert len((await graph.aget_state(on("1"))).interrupts) == 1
+    await opened(gate, local, name)
+    assert await wake(graph, jobs, name) == "resumed"
+
+
+@pytest.mark.covers("langgraph:wake:hint")
+async def test_a_wake_of_a_thread_that_is_gone_ends_its_job(
+    graph: Graph, jobs: JobStore, local: LocalBackend, gate: Gate
+) -> None:
+    """And begins no run on it."""
+    name = parked_id(await graph.ainvoke(asked(), on("1")))
+    assert isinstance(graph.checkpointer, InMemorySaver)
+    await graph.checkpointer.adelete_thread("1")
+    await opened(gate, local, name)
+    assert await wake(graph, jobs, name) == "settled"
+    assert (await graph.aget_state(on("1"))).created_at is None
+
+
+@pytest.mark.covers("langgraph:wake:hint")
+async def test_a_graph_without_the_node_is_told_to_name_a_backend(jobs: JobStore, local: LocalBackend) -> None:
+    """A node that a tool calls is not seen."""
+    other = graph_of(lambda state: {}, checkpointer=InMemorySaver())
+    with pytest.raises(NotConfigured, match=r"backend=\.\.\."):
+        Sweeper(other, jobs)
+    assert await Sweeper(other, jobs, backend=local).run_once() == {}
+
+
+@pytest.mark.covers("langgraph:wake:errors")
+async def test_an_error_behind_the_node_surfaces_once(
+    graph: Graph, jobs: JobStore, local: LocalBackend, gate: Gate, behind: Behind
+) -> None:
+    """The result is taken, so the job is over; the thread keeps the error and can be run again by its owner."""
+    name = parked_id(await graph.ainvoke(asked(), on("1")))
+    await opened(gate, local, name)
+    behind.error = ValueError("the user's own")
+    with pytest.raises(ValueError, match="the user's own"):
+        await wake(graph, jobs, name)
+    assert await wake(graph, jobs, name) == "settled"
+    assert behind.runs == {"1": 1}
+    behind.error = None
+    state = await graph.ainvoke(None, on("1"))
+    assert state["messages"][-1].text == "behind"
+
+
+@pytest.mark.covers("langgraph:wake:errors")
+async def test_an_interaction_without_an_answer_surfaces_once(jobs: JobStore, behind: Behind) -> None:
+    """As the graph's own error, from the wake-up."""
+    async with LocalBackend(test_controls=True) as local:
+        labels = {"local-delay-ms": "100", "local-status": "failed"}
+        node = interactions_node(model=MODEL, backend=local, jobs=jobs, labels=labels)
+        graph = flow(node, behind)
+        name = parked_id(await graph.ainvoke(asked(), on("1")))
+        await ended(local, name)
+        with pytest.raises(InteractionFailed, match=name):
+            await wake(graph, jobs, name)
+        assert await wake(graph, jobs, name) == "settled"
+        assert not behind.runs
+
+
+@pytest.mark.covers("langgraph:wake:errors", "langgraph:node:root")
+async def test_a_failure_of_a_graph_that_is_the_node_alone_surfaces_once(tmp_path: Path) -> None:
+    """In the run that waited for it; the sweeper only notes that the job is over."""
+    clock = Clock(time.time())
+    jobs = SqliteJobStore(tmp_path / "jobs.sqlite", clock=clock)
+    async with LocalBackend(test_controls=True) as local:
+        node = interactions_node(model=MODEL, backend=local, jobs=jobs, wait="await", labels={"local-status": "failed"})
+        node.checkpointer = InMemorySaver()
+        with pytest.raises(InteractionFailed):
+            await node.ainvoke(asked(), on("1"))
+        clock.advance(1_000)
+        assert await Sweeper(node, jobs).run_once() == {"settled": 1}
+    await jobs.aclose()
+
+
+class Shaky(SqliteJobStore):
+    """A store whose calls fail as they are told, by name: True for one that does, False for one that passes."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.failing: dict[str, list[bool]] = {}
+
+    def _fail(self, name: str) -> None:
+        failing = self.failing.get(name)
+        if failing and failing.pop(0):
+            raise ConnectionFailed("the store is away", sent=False)
+
+    async def get(self, token: str) -> Job | None:
+        self._fail("get")
+        return await super().get(token)
+
+    async def deliver(self, arrival: Arrival) -> bool:
+        self._fail("deliver")
+        return await super().deliver(arrival)
+
+    async def take_due(self, limit: int = 100) -> Any:
+        self._fail("take_due")
+        return await super().take_due(limit)
+
+
+@pytest.fixture
+async def shaky(tmp_path: Path) -> AsyncIterator[Shaky]:
+    """A store that can be told to fail."""
+    store = Shaky(tmp_path / "shaky.sqlite")
+    yield store
+    await store.aclose()
+
+
+@pytest.mark.covers("langgraph:wake:errors")
+@pytest.mark.parametrize("failing", [[True], [False, True]], ids=["outside of the graph", "in the node"])
+async def test_a_store_that_fails_during_a_wake_costs_no_thread_its_result(
+    shaky: Shaky, local: LocalBackend, gate: Gate, behind: Behind, failing: list[bool]
+) -> None:
+    """The job is not over before its result is taken: the next wake resumes it."""
+    graph = flow(interactions_node(model=MODEL, backend=local, jobs=shaky), behind)
+    name = parked_id(await graph.ainvoke(asked(), on("1")))
+    await opened(gate, local, name)
+    shaky.failing["get"] = failing
+    with pytest.raises(ConnectionFailed):
+        await wake(graph, shaky, name)
+    assert shaky.failing["get"] == []
+    assert await wake(graph, shaky, name) == "resumed"
+    assert behind.runs == {"1": 1}
+
+
+class Held(LocalBackend):
+    """A backend whose create answers once the interaction has ended, and whose first read then waits to be let through."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reading, self.let = asyncio.Event(), asyncio.Event()
+        self.reads = 0
+
+    async def create(self, request: Any = None, /, **fields: Any) -> Any:
+        interaction = await super().create(request, **fields)
+        await ended(self, interaction.id)
+        return interaction
+
+    async def get(self, id: str, *, include_input: bool = False) -> Any:
+        self.reads += 1
+        if self.reads == 2:  # `ended` has read it once
+            self.reading.set()
+            await self.let.wait()
+        return await super().get(id, include_input=include_input)
+
+
+@pytest.mark.covers("langgraph:wake:alive", "langgraph:wake:hint")
+async def test_a_thread_that_goes_on_by_itself_is_not_run_beside_its_run(jobs: JobStore, behind: Behind) -> None:
+    """A wake that comes before the thread parks, and one while its run is in the node behind, do nothing."""
+    behind.open.clear()
+    async with Held() as backend:
+        graph = flow(interactions_node(model=MODEL, backend=backend, jobs=jobs), behind)
+        run = asyncio.create_task(graph.ainvoke(asked(), on("1")))
+        await backend.reading.wait()
+        (job,) = await jobs.list()
+        assert job.interaction_id is not None
+        assert await wake(graph, jobs, job.interaction_id) == "not_parked"
+        backend.let.set()
+        await behind.reached.wait()
+        assert await wake(graph, jobs, job.interaction_id) == "settled"
+        behind.open.set()
+        assert (await run)["messages"][-1].text == "behind"
+    assert behind.runs == {"1": 1}
+
+
+@pytest.mark.covers("langgraph:wake:alive", "langgraph:sweep:terms")
+async def test_a_job_whose_usage_is_not_known_yet_runs_nothing_of_its_thread_again(
+    tmp_path: Path, behind: Behind
+) -> None:
+    """It is looked at once more after a minute; meanwhile its thread may have gone on to a run of its owner's."""
+
+    class Frugal(LocalBackend):
+        async def get(self, id: str, *, include_input: bool = False) -> Any:
+            return (await super().get(id, include_input=include_input)).replace(usage=None)
+
+    clock = Clock(time.time())
+    jobs = SqliteJobStore(tmp_path / "jobs.sqlite", clock=clock)
+    async with Frugal(test_controls=True) as backend:
+        node = interactions_node(model=MODEL, backend=backend, jobs=jobs, labels={"local-delay-ms": "100"})
+        graph = flow(node, behind)
+        name = parked_id(await graph.ainvoke(asked(), on("1")))
+        await ended(backend, name)
+        assert await wake(graph, jobs, name) == "resumed"
+        (job,) = await jobs.list()
+        assert job.state == "running"
+        behind.reached.clear()
+        behind.open.clear()
+        run = asyncio.create_task(graph.ainvoke(Command(goto="behind"), on("1")))
+        await behind.reached.wait()
+        clock.advance(61)
+        assert await Sweeper(graph, jobs).run_once() == {"settled": 1}
+        behind.open.set()
+        await run
+        assert behind.runs == {"1": 2}
+    await jobs.aclose()
+
+
+@pytest.mark.covers("langgraph:wake:died")
+async def test_a_run_that_died_behind_the_node_is_gone_on_with(
+    graph: Graph, jobs: JobStore, local: LocalBackend, gate: Gate, behind: Behind
+) -> None:
+    """The node's result is on disk: the next wake runs what is behind it, and nothing before it."""
+    name = parked_id(await graph.ainvoke(asked(), on("1")))
+    await opened(gate, local, name)
+    behind.open.clear()
+    run = asyncio.create_task(wake(graph, jobs, name))
+    await behind.reached.wait()
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    behind.open.set()
+    assert await wake(graph, jobs, name) == "resumed"
+    state = await graph.aget_state(on("1"))
+    assert [message.type for message in state.values["messages"]] == ["human", "ai", "human"]
+    assert not state.tasks
+    assert behind.runs == {"1": 2}
+
+
+@pytest.mark.covers("langgraph:wake:sync")
+async def test_a_graph_with_a_checkpointer_without_an_event_loop_is_woken(jobs: JobStore, tmp_path: Path) -> None:
+    """In a thread; one wake at a time, also where the one who waits for it goes away."""
+    import threading
+
+    reached, go_on, runs = threading.Event(), threading.Event(), []
+
+    def behind(state: Any) -> dict[str, Any]:
+        runs.append(1)
+        reached.set()
+        assert go_on.wait(20)
+        return {"messages": [HumanMessage("behind")]}
+
+    async with LocalBackend(tmp_path / "data", test_controls=True) as local:
+        with SqliteSaver.from_conn_string(str(tmp_path / "threads.sqlite")) as saver:
+            node = interactions_node(model=MODEL, backend=local, jobs=jobs, labels={"local-delay-ms": "300"})
+            graph = flow(node, behind, checkpointer=saver)
+            name = parked_id(await asyncio.to_thread(graph.invoke, asked(), on("1")))
+            await ended(local, name)
+            run = asyncio.create_task(wake(graph, jobs, name))
+            await asyncio.to_thread(reached.wait, 20)
+            run.cancel()
+            await asyncio.sleep(0)
+            assert await wake(graph, jobs, name) == "held"
+            go_on.set()
+            await asyncio.wait([run])
+            assert await wake(graph, jobs, name) in ("settled", "resumed")
+            assert (await asyncio.to_thread(graph.get_state, on("1"))).values["messages"][-1].text == "behind"
+    assert runs == [1]
+
+
+@pytest.mark.covers("langgraph:wake:hint")
+async def test_a_job_is_asked_for_at_the_service_that_runs_it(jobs: JobStore, behind: Behind) -> None:
+    """Of two nodes of the same name at two services, and where a service's identity has changed since."""
+    async with LocalBackend(test_controls=True) as one, LocalBackend(test_controls=True) as other:
+        nodes = [
+            interactions_node(model=MODEL, backend=backend, jobs=jobs, labels={"local-delay-ms": "100"})
+            for backend in (one, other)
+        ]
+        graph = StateGraph(InteractionsState).add_node("one", nodes[0]).add_node("other", nodes[1])
+        graph.add_edge(START, "one").add_edge("one", "other")
+        both = graph.compile(checkpointer=InMemorySaver())
+        first = parked_id(await both.ainvoke(asked(), on("1")))
+        await ended(one, first)
+        assert await wake(both, jobs, first) == "resumed"
+        second = parked_id({"__interrupt__": (await both.aget_state(on("1"))).interrupts})
+        await ended(other, second)
+        assert await wake(both, jobs, second) == "resumed"
+
+
+@pytest.mark.covers("langgraph:sweep:away")
+async def test_a_sweeper_goes_on_where_a_round_fails(shaky: Shaky, local: LocalBackend, gate: Gate) -> None:
+    """The store may be back."""
+    graph = graph_of(interactions_node(model=MODEL, backend=local, jobs=shaky), checkpointer=InMemorySaver())
+    shaky.failing["take_due"] = [True]
+    with pytest.raises(ConnectionFailed):
+        await Sweeper(graph, shaky).run_once()
+    shaky.failing["take_due"] = [True] * 20
+    name = parked_id(await graph.ainvoke(asked(), on("1")))
+    await shaky.note((await shaky.list())[0].token, due=0.0)
+    await opened(gate, local, name)
+    sweeping = asyncio.create_task(Sweeper(graph, shaky, interval=0.01).run())
+    await until(lambda: settled(shaky, 1))
+    assert not sweeping.done()
+    sweeping.cancel()
+    await asyncio.wait([sweeping])
+
+
+async def settled(jobs: JobStore, count: int) -> bool:
+    return len(await jobs.list(state="settled", limit=10_000)) == count
+
+
+@pytest.mark.covers("langgraph:sweep:away")
+async def test_a_job_that_fails_costs_the_others_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What its graph raises is logged and counted."""
+
+    async def behind(state: Any, config: RunnableConfig) -> dict[str, Any]:
+        if config["configurable"]["thread_id"] == "1":
+            raise ValueError("the user's own")
+        return {}
+
+    clock = Clock(time.time())
+    jobs = SqliteJobStore(tmp_path / "jobs.sqlite", clock=clock)
+    async with LocalBackend(test_controls=True) as local:
+        node = interactions_node(model=MODEL, backend=local, jobs=jobs, labels={"local-delay-ms": "200"})
+        graph = flow(node, behind)
+        names = [parked_id(await graph.ainvoke(asked(), on(str(thread)))) for thread in range(3)]
+        for name in names:
+            await ended(local, name)
+        clock.advance(40)
+        assert await Sweeper(graph, jobs).run_once() == {"resumed": 2, "failed": 1}
+        assert caplog.text.count("the user's own") == 1
+        clock.advance(1_000)
+        assert await Sweeper(graph, jobs).run_once() == {}
+    await jobs.aclose()
+
+
+class Together:
+    """A responder all of whose turns end when they are let go."""
+
+    def __init__(self) -> None:
+        self.open = asyncio.Event()
+
+    async def respond(self, turn: Any) -> AsyncIterator[Any]:
+        from bridge.interactions import TextContent, Thought
+        from bridge.interactions.steps import ModelOutput
+
+        yield Thought(signature="c2ln")
+        await self.open.wait()
+        yield ModelOutput(content=[TextContent(text="Together.")])
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.covers("langgraph:sweep:lost")
+async def test_where_all_webhooks_are_lost_the_sweeper_resumes_every_thread(tmp_path: Path, behind: Behind) -> None:
+    """Each once, with one request while it runs and one at its end."""
+    clock, together = Clock(time.time()), Together()
+    jobs = SqliteJobStore(tmp_path / "jobs.sqlite", clock=clock)
+    async with LocalBackend(responder=together, test_controls=True) as local:
+        node = interactions_node(
+            model=MODEL,
+            backend=local,
+            jobs=jobs,
+            webhook="http://127.0.0.1:9/hook",
+            labels={"local-webhook": "lost"},
+        )
+        graph = flow(node, behind)
+        names = [parked_id(await graph.ainvoke(asked(), on(str(thread)))) for thread in range(THREADS)]
+        sweeper = Sweeper(graph, jobs)
+        assert await sweeper.run_once() == {}
+        clock.advance(31)
+        assert await sweeper.run_once() == {"not_ended": THREADS}
+        together.open.set()
+        for name in names:
+            await ended(local, name)
+        clock.advance(600)
+        assert await sweeper.run_once() == {"resumed": THREADS}
+        assert behind.runs == {str(thread): 1 for thread in range(THREADS)}
+        assert await settled(jobs, THREADS)
+        assert all(job.looks <= 4 for job in await jobs.list(limit=THREADS))
+    await jobs.aclose()
