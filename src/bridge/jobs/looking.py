@@ -177,7 +177,8 @@ async def _keep(
         if new:
             await jobs.keep_steps(job.token, new)
     if ended:
-        changes |= {"ended": now, "due": now}
+        # Who saw it takes it from here; another comes where that one died.
+        changes |= {"ended": now, "due": now + jobs.lease}
     return await jobs.note(job.token, **changes)
 
 

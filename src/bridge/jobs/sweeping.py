@@ -36,7 +36,6 @@ async def sweep(
 ) -> Sweep:
     """One round over all jobs that are due, each with one request, so many at once. A job that fails costs the others nothing."""
     counts: Counter[str] = Counter()
-
     failures: list[BridgeError] = []
 
     async def work() -> None:
