@@ -23,45 +23,13 @@ from langgraph.types import Command
 
 from bridge.backends.local import LocalBackend, ScriptedResponder
 from bridge.errors import ConnectionFailed, InteractionFailed, NotConfigured
-from bridge.jobs import Arrival, Job, JobStore, SqliteJobStore
+from bridge.jobs import JobStore, SqliteJobStore
 from bridge.langgraph import InteractionsState, Sweeper, interactions_node, wake
 from tests.backends.local.service import Clock, Gate, text
 
-from .working import MODEL, Graph, asked, ended, graph_of, on, until
+from .working import MODEL, Behind, Graph, Shaky, Together, asked, ended, flow, graph_of, on, parked_id, settled, until
 
 THREADS = 1_000 if os.environ.get("BRIDGE_CAMPAIGN") else 100
-
-
-class Behind:
-    """A node behind the node of ours: counts its runs, by thread, and can be told to wait or to fail."""
-
-    def __init__(self) -> None:
-        self.runs: Counter[str] = Counter()
-        self.reached = asyncio.Event()
-        self.open = asyncio.Event()
-        self.open.set()
-        self.error: Exception | None = None
-
-    async def __call__(self, state: Any, config: RunnableConfig) -> dict[str, Any]:
-        self.runs[config["configurable"]["thread_id"]] += 1
-        self.reached.set()
-        await self.open.wait()
-        if self.error is not None:
-            raise self.error
-        return {"messages": [HumanMessage("behind")]}
-
-
-def flow(node: Any, behind: Any, **options: Any) -> Graph:
-    """A graph of a node of ours and one behind it."""
-    graph = StateGraph(InteractionsState).add_node("work", node).add_node("behind", behind)
-    graph.add_edge(START, "work").add_edge("work", "behind")
-    return graph.compile(**{"checkpointer": InMemorySaver(), **options})
-
-
-def parked_id(state: Any) -> str:
-    (interrupt,) = state["__interrupt__"]
-    name: str = interrupt.value["interaction_id"]
-    return name
 
 
 @pytest.fixture
@@ -192,31 +160,6 @@ async def test_a_failure_of_a_graph_that_is_the_node_alone_surfaces_once(tmp_pat
         clock.advance(1_000)
         assert await Sweeper(node, jobs).run_once() == {"settled": 1}
     await jobs.aclose()
-
-
-class Shaky(SqliteJobStore):
-    """A store whose calls fail as they are told, by name: True for one that does, False for one that passes."""
-
-    def __init__(self, *arguments: Any, **settings: Any) -> None:
-        super().__init__(*arguments, **settings)
-        self.failing: dict[str, list[bool]] = {}
-
-    def _fail(self, name: str) -> None:
-        failing = self.failing.get(name)
-        if failing and failing.pop(0):
-            raise ConnectionFailed("the store is away", sent=False)
-
-    async def get(self, token: str) -> Job | None:
-        self._fail("get")
-        return await super().get(token)
-
-    async def deliver(self, arrival: Arrival) -> bool:
-        self._fail("deliver")
-        return await super().deliver(arrival)
-
-    async def take_due(self, limit: int = 100) -> Any:
-        self._fail("take_due")
-        return await super().take_due(limit)
 
 
 @pytest.fixture
@@ -405,10 +348,6 @@ async def test_a_sweeper_goes_on_where_a_round_fails(shaky: Shaky, local: LocalB
     await asyncio.wait([sweeping])
 
 
-async def settled(jobs: JobStore, count: int) -> bool:
-    return len(await jobs.list(state="settled", limit=10_000)) == count
-
-
 @pytest.mark.covers("langgraph:sweep:away")
 async def test_a_job_that_fails_costs_the_others_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """What its graph raises is logged and counted."""
@@ -432,21 +371,6 @@ async def test_a_job_that_fails_costs_the_others_nothing(tmp_path: Path, caplog:
         clock.advance(1_000)
         assert await Sweeper(graph, jobs).run_once() == {}
     await jobs.aclose()
-
-
-class Together:
-    """A responder all of whose turns end when they are let go."""
-
-    def __init__(self) -> None:
-        self.open = asyncio.Event()
-
-    async def respond(self, turn: Any) -> AsyncIterator[Any]:
-        from bridge.interactions import TextContent, Thought
-        from bridge.interactions.steps import ModelOutput
-
-        yield Thought(signature="c2ln")
-        await self.open.wait()
-        yield ModelOutput(content=[TextContent(text="Together.")])
 
 
 @pytest.mark.timeout(600)
