@@ -1104,6 +1104,11 @@ BACKGROUND: tuple[Requirement, ...] = (
         "ours",
     ),
     R("langgraph:node:setup", "Impossible settings and backends are refused before anything is paid.", "ours"),
+    R(
+        "langgraph:node:unknown-start",
+        "A start of which nothing is known is refused, made again or waited for, as told; one that was refused leaves nothing.",
+        "issue: 4",
+    ),
     R("langgraph:node:parked", "A parked thread is resumed by its wake-up, with what was paid for once.", "issue: 4"),
     R(
         "langgraph:node:follow-up",

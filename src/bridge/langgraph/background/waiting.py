@@ -206,7 +206,7 @@ def _refuse_given_up(settings: Settings, seen: Look) -> None:
 
 
 _TEXTS: dict[str | None, Callable[[Job], str]] = {
-    "deadline": lambda job: f"passed its deadline of {(job.deadline or 0) - job.created:g} s",
+    "deadline": lambda job: f"passed its deadline of {round((job.deadline or 0) - job.created, 3):g} s",
     "stalled": lambda job: f"showed no progress for {job.terms['stall_after']:g} s",
     "budget": lambda job: (
         "went beyond its budget of "
