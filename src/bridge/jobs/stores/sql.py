@@ -89,10 +89,15 @@ CREATE TABLE IF NOT EXISTS bridge_leases (
 _FIELDS = tuple(field.name for field in fields(Job))
 _JOB = ", ".join(_FIELDS)
 
+# An attempt is the retried node and its number: the two starts must be inside of the same retried node, whoever's attempt is numbered.
 _PLACED = f"""
 UPDATE bridge_jobs SET place = ?, attempt = ?, busy = ? WHERE number = (
     SELECT number FROM bridge_jobs
-    WHERE thread = ? AND (place = ? OR (path = ? AND digest = ? AND attempt <> ?))
+    WHERE thread = ? AND (place = ? OR (
+        path = ? AND digest = ? AND attempt <> ?
+        AND substr(place, 1, length(CAST(? AS TEXT))) = CAST(? AS TEXT)
+        AND substr(CAST(? AS TEXT), 1, length(rtrim(attempt, '0123456789'))) = rtrim(attempt, '0123456789')
+    ))
     ORDER BY (place = ?) DESC, number LIMIT 1
 ) RETURNING {_JOB}
 """  # noqa: S608 - names of columns, no data
@@ -221,7 +226,9 @@ class SqlJobStore:
         """The job of a place, and whether it is new."""
         place, now, token = intent.place, self._clock(), secrets.token_hex(16)
         until = now + self._lease
-        same = (place.thread, place.exact, place.path, place.digest, place.attempt, place.exact)
+        retried = place.attempt.rstrip("0123456789")
+        alike = (place.path, place.digest, place.attempt, retried, retried, place.exact)
+        same = (place.thread, place.exact, *alike, place.exact)
         row = (
             *(token, place.thread, place.exact, place.path, place.attempt, place.digest),
             *(intent.name, intent.target, intent.backend, now, until, until),

@@ -46,8 +46,8 @@ class JobStore(Protocol):
     async def intend(self, intent: Intent) -> tuple[Job, bool]:
         """The job of a place, and whether it is new.
 
-        It is that of the exact place; else the oldest one of the same thread, path and digest that another attempt started, which
-        from then on is at this place; else a new row, "intended", with a random token and due after one lease.
+        It is that of the exact place; else the oldest one of the same thread, path and digest that another attempt at the same retried
+        node started, which from then on is at this place; else a new row, "intended", with a random token and due after one lease.
         """
         ...
 
