@@ -34,7 +34,7 @@ from tests.receivers import served
 # Seconds after which a job is given up, by default.
 _DEADLINE = 7_200.0
 
-__all__ = ["PAGE", "POINTS", "Outcome", "Point", "Service", "calls", "crash", "rows", "serving", "written"]
+__all__ = ["PAGE", "POINTS", "Gated", "Outcome", "Point", "Service", "calls", "crash", "rows", "serving", "written"]
 
 PAGE = Path(__file__).parents[3] / "docs" / "crashes.md"
 
@@ -101,7 +101,7 @@ class Outcome(NamedTuple):
     """How often the node behind ran: a step that was not kept is done again, as LangGraph has it."""
 
 
-class _Gated:
+class Gated:
     """A responder that answers once it may."""
 
     def __init__(self) -> None:
@@ -171,7 +171,7 @@ class _Counting:
 @contextmanager
 def serving() -> Iterator[Service]:
     """The service in this process, which outlives those that are killed."""
-    gated = _Gated()
+    gated = Gated()
     local = LocalBackend(responder=gated)
     created: list[tuple[str, str]] = []
     try:
