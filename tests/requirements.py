@@ -1229,6 +1229,11 @@ BACKGROUND: tuple[Requirement, ...] = (
         "What cannot run so is refused when it is made, and a missing langchain is named.",
         "issue: background work",
     ),
+    R(
+        "langgraph:background:agent-server",
+        "On a LangGraph Agent Server threads park and are woken by webhook and by sweeper, and nothing blocks its loop.",
+        "issue: background work",
+    ),
 )
 
 SESSIONS: tuple[Requirement, ...] = (
