@@ -34,6 +34,17 @@ _SHOWN = {
         "{'changed': 1, 'gone': 1}",
         "('follows',",
     ],
+    "03_background_agent": [
+        "parked: {'type': 'interaction'",
+        "exit status: -9",
+        "running analyst",
+        "it has ended: completed",
+        "resumed / and once more: settled",
+        "south has the highest: 250.00",
+        "workspace/report.md",
+        "jobs: 1\n",
+        "1 interaction: ",
+    ],
 }
 
 
