@@ -261,7 +261,9 @@ def test_usage_names_what_is_known_and_what_is_not(work: Work, said: Callable[..
     }
     table = said("usage", "--store", work.store)
     assert "unknown" in table.splitlines()[1]
-    assert f"2 interactions: {ended['total_tokens']:,} tokens and 1 unknown" in table
+    assert (
+        f"2 interactions: {ended['total_tokens']:,} and 1 unknown tokens, {ended['usd']:.4f} and 1 unknown USD" in table
+    )
 
 
 @pytest.mark.covers("cli:jobs:usage")

@@ -96,11 +96,11 @@ def usage_table(rows: Sequence[Mapping[str, Any]], total: Mapping[str, Any]) -> 
             _over(row["overrun"]),
         )
     _console.print(table)
-    tokens, money = total["total_tokens"], total["usd"]
+    count = total["interactions"]
+    tokens = _sum(_number(total["total_tokens"]), total["total_tokens_unknown"], count)
+    money = _sum(_money(total["usd"]), total["usd_unknown"], count)
     _console.print(
-        f"{total['interactions']} interactions: {_number(tokens)} tokens{_besides(total['total_tokens_unknown'])}, "
-        f"{_money(money)} USD{_besides(total['usd_unknown'])}",
-        highlight=False,
+        f"{count} {'interaction' if count == 1 else 'interactions'}: {tokens} tokens, {money} USD", highlight=False
     )
 
 
@@ -154,5 +154,6 @@ def _over(value: Mapping[str, float] | None) -> str:
     return ", ".join(f"{amount:g} {name}" for name, amount in value.items()) or "-"
 
 
-def _besides(unknown: int) -> str:
-    return f" and {unknown} unknown" if unknown else ""
+def _sum(known: str, unknown: int, count: int) -> str:
+    """A sum, and of how many it knows nothing."""
+    return f"{known} and {unknown} unknown" if 0 < unknown < count else known
