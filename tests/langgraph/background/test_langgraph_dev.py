@@ -27,7 +27,7 @@ from tests.conftest import ROOT
 from tests.receivers import served
 
 FOLDER = ROOT / "tests" / "clients" / "langgraph_dev"
-ASKED = {"messages": [{"role": "user", "content": "Write a report."}]}
+ASKED: dict[str, Any] = {"messages": [{"role": "user", "content": "Write a report."}]}
 
 
 @asynccontextmanager
