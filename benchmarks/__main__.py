@@ -16,9 +16,11 @@ import httpx2
 from google import genai
 from google.genai import types as genai_types
 
+from benchmarks.jobs import background
 from benchmarks.rounds import Row, ratio, rounds, server
 from benchmarks.sessions import sessions
 from benchmarks.streams import tokens
+from benchmarks.tools import compiling
 from bridge.backends.gemini import GeminiBackend
 
 _MODEL = "gemini-3.8-flash"
@@ -177,24 +179,25 @@ def imports(count: int) -> list[Row]:
     ]
 
 
-def measure(count: int, deltas: int = 2_000) -> list[Row]:
+def measure(count: int, parked: int, deltas: int = 2_000) -> list[Row]:
     """All rows of the table."""
     with server(1) as url:
         rows = asyncio.run(creates(url, count))
     with server(deltas) as url:
         rows += asyncio.run(streams(url, deltas, count))
         rows += asyncio.run(tokens(url, deltas, count))
-    return [*rows, *sessions(count), *imports(max(5, count))]
+    return [*rows, *sessions(count), *background(count, parked), *compiling(count), *imports(max(5, count))]
 
 
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=7, help="interleaved rounds per row (default 7)")
+    parser.add_argument("--parked", type=int, default=1_000, help="parked jobs for their cost (default 1,000)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")  # the official SDK warns of its own experiments
-    rows = measure(arguments.rounds)
+    rows = measure(arguments.rounds, arguments.parked)
     if arguments.json:
         print(json.dumps([asdict(row) for row in rows], ensure_ascii=False, indent=2))
         return

@@ -30,7 +30,7 @@ from bridge.jobs import JobStore, PostgresJobStore, SqliteJobStore
 from bridge.langgraph import InteractionsState, Sweeper, interactions_node, wake
 from tests.postgres import schema_of, server
 
-__all__ = ["rows"]
+__all__ = ["background"]
 
 Graph = CompiledStateGraph[Any, Any, Any, Any]
 _BATCH = 50
@@ -184,7 +184,7 @@ async def _wakes(kind: str, opened: Any, rounds: int) -> Row:
 async def _looks() -> list[Row]:
     """Requests for jobs of some lengths, as a sweeper makes them and as a node that polls every five seconds."""
     found = []
-    for minutes in (1, 20, 120):
+    for minutes in (20, 120):
         with tempfile.TemporaryDirectory() as folder:
             now = [1_000_000.0]
             jobs = SqliteJobStore(Path(folder) / "jobs.sqlite", clock=lambda: now[0])  # noqa: B023 - used in this round
@@ -240,7 +240,7 @@ async def _polls(seconds: float) -> int:
     return backend.gets
 
 
-def rows(rounds: int, parked: int) -> Sequence[Row]:
+def background(rounds: int, parked: int) -> Sequence[Row]:
     """The rows of background work."""
 
     async def all_of() -> list[Row]:

@@ -66,12 +66,17 @@ def _visit(given: Place, work: Compiling, steps: Sequence[Step]) -> dict[str, An
                 work.report(given, keyword, "kept", "sent as it is")
     sent: dict[str, Any] = {}
     for keyword, value in place.items():
-        if isinstance(value, Place):
+        kind = type(value)
+        if kind is Place:
             sent[keyword] = _visit(value, work, steps)
-        elif keyword in MAPS:
-            sent[keyword] = {name: _visit(item, work, steps) for name, item in value.items()}
-        elif keyword in LISTS:
-            sent[keyword] = [_visit(item, work, steps) for item in value]
+        elif kind is dict:
+            inner = keyword in MAPS
+            sent[keyword] = (
+                {name: _visit(item, work, steps) for name, item in value.items()} if inner else copied(value)
+            )
+        elif kind is list:
+            inner = keyword in LISTS
+            sent[keyword] = [_visit(item, work, steps) for item in value] if inner else copied(value)
         else:
-            sent[keyword] = copied(value) if isinstance(value, dict | list) else value
+            sent[keyword] = value
     return sent
