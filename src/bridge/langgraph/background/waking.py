@@ -120,7 +120,7 @@ def _resumer(graph: Graph, jobs: JobStore) -> Resumer:
 
 
 def _backends(graph: Graph, backend: Backend | None) -> Callable[[Job], Backend | None]:
-    """Who does a job's work: the backend of the node of its name, else the one of its identity, else the only one there is."""
+    """Who does a job's work: the backend of its identity, else that of the node of its name, else the only one there is."""
     if backend is not None:
         return lambda job: backend
     settings = [] if isinstance(graph, RemoteGraph) else settings_of(graph)
@@ -131,4 +131,4 @@ def _backends(graph: Graph, backend: Backend | None) -> Callable[[Job], Backend 
             "no interactions_node was found in this graph (one that a tool calls is not seen); pass backend=..."
         )
     only = next(iter(by_identity.values())) if len(by_identity) == 1 else None
-    return lambda job: by_name.get(job.name) or by_identity.get(job.backend) or only
+    return lambda job: by_identity.get(job.backend) or by_name.get(job.name) or only
