@@ -7,11 +7,12 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -378,6 +379,53 @@ def test_leaving_a_watch_leaves_the_job_running(work: Work) -> None:
         return (await backend.get(job.interaction_id or "")).status
 
     assert work.run(status) == "in_progress"
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.covers("cli:jobs:watch")
+def test_a_watch_goes_on_when_the_service_is_back(tmp_path: Path) -> None:
+    """It waits for a service that went away, and tells no step again; here the restart cut the work, so it ends failed."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    url, data = f"http://127.0.0.1:{port}", str(tmp_path / "service")
+
+    @contextmanager
+    def service() -> Iterator[None]:
+        command = [str(COMMAND), "serve", "--port", str(port), "--data", data, "--test-controls", "--json"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline()
+            try:
+                yield
+            finally:
+                process.send_signal(signal.SIGKILL)
+
+    work = Work(url, tmp_path)
+    with service():
+        job = work.park(labels={"local-delay-ms": "600000", "local-steps": "1000"})
+        command = [str(COMMAND), "jobs", "watch", job.token, "--store", work.store, "--base-url", url, "--json"]
+        watching = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert watching.stdout is not None
+        first = json.loads(watching.stdout.readline())
+    with watching, service():
+        rest, errors = watching.communicate(timeout=90)
+    assert (watching.returncode, errors) == (0, "")
+    *steps, last = [json.loads(line) for line in rest.splitlines()]
+    assert last == {"interaction_id": job.interaction_id, "status": "failed"}
+    places = [first["index"], *(step["index"] for step in steps)]
+    assert places == list(range(len(places)))
+
+
+@pytest.mark.covers("cli:jobs:cancel")
+def test_a_cancel_that_could_not_be_verified_says_so(
+    work: Work, monkeypatch: pytest.MonkeyPatch, refused: Callable[..., tuple[int, str]]
+) -> None:
+    """And nothing in the record says that it ended."""
+    job = work.park(labels=SLOW)
+    monkeypatch.setattr("bridge.jobs.looking.STOP_WITHIN", 0.0)
+    status, line = refused("cancel", job.token, "--store", work.store, "--base-url", work.url)
+    assert (status, "may still run" in line) == (1, True)
+    assert work.job(job.token).ended is None
 
 
 @pytest.mark.covers("cli:jobs:bind")

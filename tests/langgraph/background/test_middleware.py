@@ -22,11 +22,12 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.types import Command, interrupt
 
 import bridge.langgraph
-from bridge.errors import InvalidRequest, NotConfigured
+from bridge.backends.local import LocalBackend, ScriptedResponder
+from bridge.errors import ConnectionFailed, InvalidRequest, NotConfigured
 from bridge.jobs import SqliteJobStore
 from bridge.langgraph import BackgroundAgentsMiddleware, Sweeper
 
-from ..conftest import Service
+from ..conftest import Recording, Service
 
 AGENT = "antigravity-preview-09-2026"
 SLOW = {"local-delay-ms": "600000"}
@@ -255,6 +256,24 @@ async def test_a_long_answer_is_read_in_pieces(service: Service, jobs: SqliteJob
     assert "".join(pieces) == stored.output_text
 
 
+@pytest.mark.covers("langgraph:background:middleware-cut")
+async def test_all_that_an_agent_said_and_many_files_are_told(jobs: SqliteJobStore) -> None:
+    """What it said before its last tool too; of files the first hundred, with a word that there are more."""
+    texts = [{"type": "model_output", "content": [{"type": "text", "text": text}]} for text in ("First.", "Last.")]
+    between = {"type": "thought", "signature": "c2ln"}
+    async with LocalBackend(responder=ScriptedResponder([[texts[0], between, texts[1]]])) as backend:
+        environment = await backend.environments.create()
+        for number in range(101):
+            await backend.files.write(environment.id, f"/workspace/{number:03}.txt", b"x")
+        settings = {"agent": AGENT, "environment": environment.id}
+        chat = Chat([BackgroundAgentsMiddleware({"research": settings}, backend=backend, jobs=jobs)])
+        (started,) = await chat.does(begin())
+        told = await chat.ended(read(started)["id"])
+        assert told["answer"] == "First.\n\nLast."
+        assert len(told["files"]) == 100
+        assert told["more_files"] is True
+
+
 @pytest.mark.covers("langgraph:background:middleware-errors")
 async def test_what_the_service_refuses_is_an_error_of_the_tool(service: Service, jobs: SqliteJobStore) -> None:
     """The model reads it and goes on; nothing is left of a start that surely was none."""
@@ -288,6 +307,54 @@ async def test_an_agent_that_the_service_lost_is_named_as_such(service: Service,
     await service.backend.delete(checked.artifact["interaction_id"])
     (gone,) = await chat.does(("check_background_agent", {"id": told["id"]}))
     assert "404" in read(gone)["problem"]
+
+
+class Deaf(Recording):
+    """A backend that loses the answer of a create, or hears no cancel."""
+
+    def __init__(self, backend: Any, *, lost: bool = False) -> None:
+        super().__init__(backend, [])
+        self._lost = lost
+
+    async def create(self, request: Any = None, /, **fields: Any) -> Any:
+        made = await super().create(request, **fields)
+        if self._lost:
+            raise ConnectionFailed("the connection broke", sent=True)
+        return made
+
+    async def cancel(self, id: str) -> Any:
+        raise ConnectionFailed("nobody answers", sent=True)
+
+
+@pytest.mark.covers("langgraph:background:middleware-errors")
+async def test_a_start_whose_answer_was_lost_is_said_to_be_unknown(jobs: SqliteJobStore) -> None:
+    """It stays on record: it is listed, and cannot be stopped before somebody knows which interaction it is."""
+    async with LocalBackend(test_controls=True) as local:
+        chat = Chat([middleware(Service(Deaf(local, lost=True), local), jobs, labels=SLOW)])
+        (lost,) = await chat.does(begin())
+        assert (lost.status, lost.text) == ("error", "the connection broke")
+        (listing,) = await chat.does(("list_background_agents", {}))
+        (agent,) = read(listing)["agents"]
+        assert agent["status"] == "unknown"
+        (stopped,) = await chat.does(("cancel_background_agent", {"id": agent["id"]}))
+        assert stopped.status == "error"
+        assert "Nothing tells" in stopped.text
+        await jobs.note(agent["id"], due=0.0)
+        assert dict(await Sweeper(chat.agent, jobs, backend=local).run_once()) == {"not_ended": 1}
+
+
+@pytest.mark.covers("langgraph:background:middleware-cancel")
+async def test_a_cancel_that_could_not_be_verified_is_an_error(
+    jobs: SqliteJobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model is told that the agent may still run."""
+    monkeypatch.setattr("bridge.jobs.looking.STOP_WITHIN", 0.1)
+    async with LocalBackend(test_controls=True) as local:
+        chat = Chat([middleware(Service(Deaf(local), local), jobs, labels=SLOW)])
+        (started,) = await chat.does(begin())
+        (stopped,) = await chat.does(("cancel_background_agent", {"id": read(started)["id"]}))
+        assert stopped.status == "error"
+        assert "may still run: nobody answers" in stopped.text
 
 
 @pytest.mark.covers("langgraph:background:middleware-sweeper")

@@ -23,7 +23,7 @@ from pydantic import BaseModel, Field, create_model
 from bridge._portal import PortalRunner
 from bridge.backend import Backend
 from bridge.errors import BridgeError, InvalidRequest, NotConfigured, UnsupportedCapability
-from bridge.interactions import Interaction, meaning_of
+from bridge.interactions import Interaction, ModelOutput, TextContent, meaning_of
 from bridge.jobs.job import Job
 from bridge.jobs.looking import Look, look, stop
 from bridge.jobs.stores.sqlite import default_store
@@ -145,19 +145,16 @@ class BackgroundAgentsMiddleware(AgentMiddleware[Any, Any, Any]):
         seen = await self._looked(await self._job(here, id))
         if not seen.ended:
             return _told(seen.job, **_progress(seen), **_trouble(seen))
-        facts: dict[str, Any] = {}
-        if seen.interaction is not None:
-            answer = seen.interaction.output_text
-            facts["answer"] = answer[offset : offset + self._limit]
-            if offset + self._limit < len(answer):
-                facts |= {"next_offset": offset + self._limit, "characters": len(answer)}
-            facts |= _errors(seen.interaction)
-            backend = self._settings[seen.job.name].backend
-            listing = await files_of(backend, seen.job.name, seen.interaction.environment_id)
-            facts |= {name: value for name, value in listing.items() if value}
-            if len(facts.get("files", ())) > _FILES:
-                facts |= {"files": facts["files"][:_FILES], "more_files": True}
-        return _told(seen.job, **facts, **_trouble(seen))
+        if seen.interaction is None:
+            return _told(seen.job, **_trouble(seen))
+        answer = _answer(seen.interaction)
+        facts: dict[str, Any] = {"answer": answer[offset : offset + self._limit]}
+        if offset + self._limit < len(answer):
+            facts |= {"next_offset": offset + self._limit, "characters": len(answer)}
+        if seen.interaction.errors:
+            facts["errors"] = [error.to_wire() for error in seen.interaction.errors]
+        backend = self._settings[seen.job.name].backend
+        return _told(seen.job, **facts, **_listed(await files_of(backend, id, seen.interaction.environment_id)))
 
     async def _cancel(self, here: Standing, *, id: str) -> _Told:
         job = await self._job(here, id)
@@ -174,9 +171,15 @@ class BackgroundAgentsMiddleware(AgentMiddleware[Any, Any, Any]):
     async def _list(self, here: Standing) -> _Told:
         rows = await self._jobs.list(thread=here.thread)
         ours = [job for job in rows if self._is_ours(job)][:_LISTED]
-        seen = await asyncio.gather(*(self._looked(job) for job in ours))
-        agents = [_told(one.job, **_trouble(one))[1] for one in seen]
+        agents = await asyncio.gather(*(self._listed(job) for job in ours))
         return json.dumps({"agents": agents}, ensure_ascii=False), {"agents": agents}
+
+    async def _listed(self, job: Job) -> dict[str, Any]:
+        """How a job stands: one that is known to have ended is not asked for again."""
+        if job.ended is not None:
+            return _entry(job)
+        seen = await self._looked(job)
+        return _entry(seen.job, **_trouble(seen))
 
     async def _looked(self, job: Job) -> Look:
         """How a job stands. One that is over is marked as such: nobody else waits for it."""
@@ -258,14 +261,34 @@ async def _refusing(work: Awaitable[_Told]) -> _Told:
         raise ToolException(str(error)) from error
 
 
-def _told(job: Job, **facts: Any) -> _Told:
-    """What the model reads of a job, and the same and more as plain data beside it."""
+def _entry(job: Job, **facts: Any) -> dict[str, Any]:
+    """What the model reads of a job."""
     entry: dict[str, Any] = {"id": job.token, "agent": job.name, "status": job.status or "unknown"}
     if job.verdict is not None:
         entry["stopped_because"] = job.verdict
-    entry |= facts
+    return {**entry, **facts}
+
+
+def _told(job: Job, **facts: Any) -> _Told:
+    """What the model reads of a job, and beside it the same and more as plain data."""
+    entry = _entry(job, **facts)
     beside = {"interaction_id": job.interaction_id, "environment_id": job.environment_id, "usage": job.usage}
     return json.dumps(entry, ensure_ascii=False), {**entry, **beside}
+
+
+def _answer(interaction: Interaction) -> str:
+    """All that the agent said, one paragraph or more for each time it did."""
+    said = [step.content or [] for step in interaction.steps or [] if isinstance(step, ModelOutput)]
+    texts = ["".join(part.text for part in content if isinstance(part, TextContent)) for content in said]
+    return "\n\n".join(text for text in texts if text)
+
+
+def _listed(listing: dict[str, Any]) -> dict[str, Any]:
+    """The files of an agent, so many at most; nothing where there are none."""
+    told = {name: value for name, value in listing.items() if value}
+    if len(listing["files"]) > _FILES:
+        told |= {"files": listing["files"][:_FILES], "more_files": True}
+    return told
 
 
 def _progress(seen: Look) -> dict[str, Any]:
@@ -273,10 +296,6 @@ def _progress(seen: Look) -> dict[str, Any]:
     steps = seen.interaction.steps if seen.interaction is not None else None
     done = sum(step.type != "user_input" for step in steps or [])
     return {"steps_so_far": done}
-
-
-def _errors(interaction: Interaction) -> dict[str, Any]:
-    return {"errors": [error.to_wire() for error in interaction.errors]} if interaction.errors else {}
 
 
 def _trouble(seen: Look) -> dict[str, Any]:
