@@ -62,7 +62,6 @@ NOTED: dict[str, st.SearchStrategy[Any]] = {
     "ended": st.sampled_from([1.0, 2.0, None]),
     "due": st.sampled_from([0.0, 1_750_000_010.0, 2e9]),
     "verdict": st.sampled_from(["deadline", "budget", None]),
-    "resumed": st.booleans(),
     "usage": st.none() | STEP,
 }
 

@@ -54,7 +54,7 @@ class Job:
     `token` is the row's random name, the only one that leaves the machine. `status` is the interaction's as last seen, "" before the
     first look. `due` is when a sweeper looks next. `seen` is a fingerprint of what the last look saw, `progressed` when that last
     changed, `cursor` the last event known. `verdict` says why the job was stopped from here: "deadline", "stalled", "budget" or "abandoned". `busy` is until when
-    the run that started it is sure to be alive. `resumed` tells that a wake-up has set the thread going again.
+    the run that started it is sure to be alive.
     """
 
     token: str
@@ -78,7 +78,6 @@ class Job:
     cursor: str | None
     progressed: float | None
     verdict: str | None
-    resumed: bool
     environment_id: str | None
     usage: Mapping[str, Any] | None
     terms: Mapping[str, Any]

@@ -11,14 +11,14 @@ import hashlib
 import json
 import logging
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
 from typing import Any
 
 from bridge.backend import Backend
 from bridge.errors import BridgeError, NotFound
-from bridge.interactions import Event, Interaction, Usage, meaning_of
+from bridge.interactions import Interaction, Usage, meaning_of
 
 from .job import Job
 from .stores.store import JobStore
@@ -66,6 +66,8 @@ async def look(job: Job, backend: Backend, jobs: JobStore) -> Look:
         return Look(job=job, problem=problem, ended=True)
     job = await _keep(job, interaction, jobs, now, retry_after=getattr(problem, "retry_after", None))
     if job.ended is not None:
+        if interaction is None and job.deadline is not None and now >= job.deadline:  # it ended, and is not to be had
+            job = await jobs.note(job.token, verdict="deadline")
         known = interaction is not None or job.verdict is not None
         return Look(job=job, interaction=interaction, problem=problem, ended=known)
     job = await _progress(job, backend, jobs, now)
@@ -136,15 +138,15 @@ async def _progress(job: Job, backend: Backend, jobs: JobStore, now: float) -> J
         return job
     cursor = job.cursor
     with suppress(BridgeError, TimeoutError):
-        async with asyncio.timeout(_EVENTS_WITHIN), aclosing(_events(job, backend)) as events:
-            async for event in events:
-                cursor = event.event_id or cursor
+        events = backend.watch(job.interaction_id or "", after=job.cursor)
+        try:
+            async with asyncio.timeout(_EVENTS_WITHIN):
+                async for event in events:
+                    cursor = event.event_id or cursor
+        finally:
+            if isinstance(events, AsyncGenerator):
+                await events.aclose()
     return job if cursor == job.cursor else await jobs.note(job.token, progressed=now, cursor=cursor)
-
-
-async def _events(job: Job, backend: Backend) -> AsyncGenerator[Event, None]:
-    async for event in backend.watch(job.interaction_id or "", after=job.cursor):
-        yield event
 
 
 async def _unbound(job: Job, jobs: JobStore, now: float) -> Look:

@@ -46,6 +46,8 @@ def _cost(usage: Mapping[str, Any], model: str | None) -> tuple[float, float] | 
         ) from None
     if model is None:
         return None
+    if not any(isinstance(usage.get(f"total_{name}_tokens"), int) for name in ("input", "output")):
+        return None
     count = {
         name: usage.get(f"total_{name}_tokens") or 0 for name in ("input", "tool_use", "output", "thought", "cached")
     }

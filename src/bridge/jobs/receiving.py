@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from typing import Literal
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -25,6 +26,8 @@ __all__ = ["MAX_BODY", "Receiver"]
 _log = logging.getLogger("bridge.jobs")
 # The longest body, in bytes. The API's own have a few hundred.
 MAX_BODY = 64 * 1024
+# Seconds that closing waits for threads that are being resumed.
+DRAIN_WITHIN = 10.0
 # Seconds between attempts to wake a thread that was at work, or that another was waking.
 _PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0)
 
@@ -41,7 +44,7 @@ class Receiver:
         self._label = label
         self._tasks: set[asyncio.Task[None]] = set()
         self.counts: Counter[str] = Counter()
-        """Deliveries by what became of them: recorded, duplicate, refused, unknown, and those of `Woken`."""
+        """Deliveries by what became of them: recorded, duplicate, refused, unknown, failed, and those of `Woken`."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one delivery."""
@@ -49,7 +52,9 @@ class Receiver:
         await response(scope, receive, send)
 
     async def aclose(self) -> None:
-        """Lets go of what it was about to wake; the sweeper does it."""
+        """Waits for threads that are being resumed, for a bounded time; what is left the sweeper does."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=DRAIN_WITHIN)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -87,9 +92,9 @@ class Receiver:
         token = (delivery.user_metadata or {}).get(self._label)
         token = token if isinstance(token, str) else None
         if not await self._jobs.deliver(Arrival(delivery.id, told, delivery.type, token)):
-            self.counts["duplicate"] += 1
-            return
-        self.counts["recorded"] += 1
+            self.counts["duplicate"] += 1  # acted on as well: who recorded it may not have come to that
+        else:
+            self.counts["recorded"] += 1
         if await self._jobs.find(told) is None and (token is None or not await self._bound(token, told)):
             self.counts["unknown"] += 1
             return
@@ -107,7 +112,7 @@ class Receiver:
         return True
 
     async def _act(self, id: str) -> None:
-        woken: Woken = "unknown"
+        woken: Woken | Literal["failed"] = "unknown"
         try:
             for pause in (*_PAUSES, None):
                 woken = await self._wake(id)
@@ -116,5 +121,5 @@ class Receiver:
                 await asyncio.sleep(pause)
         except Exception as error:  # noqa: BLE001 - what a user's graph raises has no other place to go
             _log.error("the thread of interaction %s could not be resumed: %s: %s", id, type(error).__name__, error)
-            woken = "not_parked"
+            woken = "failed"
         self.counts[woken] += 1

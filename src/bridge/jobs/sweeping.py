@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from bridge.backend import Backend
 from bridge.errors import BridgeError
@@ -32,34 +32,58 @@ async def sweep(
     jobs: JobStore,
     backend_of: Callable[[Job], Backend | None],
     *,
+    backends: Collection[str] | None = None,
+    interval: float | None = None,
     at_once: int = _AT_ONCE,
 ) -> Sweep:
-    """One round over all jobs that are due, each with one request, so many at once. A job that fails costs the others nothing."""
+    """Looks at the jobs that are due, each with one request, so many at once; one that takes long or fails costs the others nothing.
+
+    Without an `interval` it ends when nothing is due any more, and raises where the store is away. With one it asks again after so
+    many seconds, and goes on until it is cancelled. `backends` are the identities of those that it can ask, None for all.
+    """
     counts: Counter[str] = Counter()
-    failures: list[BridgeError] = []
+    under_way: set[asyncio.Task[None]] = set()
 
-    async def work() -> None:
+    async def work(job: Job) -> None:
+        try:
+            counts[await _look_and_wake(job, resumer, jobs, backend_of)] += 1
+        except Exception as error:  # noqa: BLE001 - what a user's graph raises must not end the sweep
+            counts["failed"] += 1
+            _log.error("job %s (%s, interaction %s): %s", job.token, job.name, job.interaction_id, _told(error))
+
+    try:
         while True:
+            if len(under_way) >= at_once:
+                await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+                continue
+            failure = None
             try:
-                taken = await jobs.take_due(1)
-            except BridgeError as error:  # the store's; what others resume meanwhile goes on
-                failures.append(error)
-                return
-            if not taken:
-                return
+                taken = await jobs.take_due(1, backends=backends)
+            except BridgeError as error:
+                taken, failure = [], error
             for job in taken:
-                try:
-                    counts[await _look_and_wake(job, resumer, jobs, backend_of)] += 1
-                except Exception as error:  # noqa: BLE001 - what a user's graph raises must not end the sweep
-                    counts["failed"] += 1
-                    _log.error("job %s (%s, interaction %s): %s", job.token, job.name, job.interaction_id, _told(error))
-
-    async with asyncio.TaskGroup() as group:
-        for _ in range(at_once):
-            group.create_task(work())
-    if failures:
-        raise failures[0]
-    return counts
+                task = asyncio.create_task(work(job))
+                under_way.add(task)
+                task.add_done_callback(under_way.discard)
+            if taken:
+                continue
+            if interval is not None:
+                if failure is not None:  # it may be back
+                    _log.error("a sweep failed: %s", failure)
+                elif counts:
+                    _log.info("sweep: %s", ", ".join(f"{count} {what}" for what, count in sorted(counts.items())))
+                    counts.clear()
+                await asyncio.sleep(interval)
+            elif under_way:  # what they do may make others due
+                await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+            elif failure is not None:
+                raise failure
+            else:
+                return counts
+    finally:
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
 
 
 async def _look_and_wake(
@@ -81,15 +105,3 @@ async def _look_and_wake(
 
 def _told(error: BaseException) -> str:
     return str(error) if isinstance(error, BridgeError) else f"{type(error).__name__}: {error}"
-
-
-async def forever(round: Callable[[], Awaitable[Sweep]], interval: float) -> None:
-    """Rounds, one after the other, with `interval` seconds between; ends when it is cancelled."""
-    while True:
-        try:
-            counts = await round()
-            if counts:
-                _log.info("sweep: %s", ", ".join(f"{count} {what}" for what, count in sorted(counts.items())))
-        except BridgeError as error:  # the store is away; it may be back
-            _log.error("a sweep failed: %s", error)
-        await asyncio.sleep(interval)

@@ -7,15 +7,16 @@ Whether a backend can keep a term is settled before anything is paid (`agreed`);
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from bridge.backend import Capabilities
-from bridge.errors import InvalidRequest, UnsupportedCapability
+from bridge.errors import DeadlineExceeded, InvalidRequest, NotConfigured, UnsupportedCapability
 
 from .job import Job
 
-__all__ = ["Budget", "Terms", "Verdict", "agreed", "broken", "overrun", "progressed_at", "tokens_of"]
+__all__ = ["Budget", "Terms", "Verdict", "agreed", "broken", "overrun", "progressed_at", "remaining", "tokens_of"]
 
 Verdict = Literal["deadline", "stalled", "budget", "abandoned", "lost", "unknown"]
 """Why a job was given up here. "lost": the service does not know its interaction. "unknown": nothing tells whether it was started."""
@@ -25,7 +26,8 @@ Verdict = Literal["deadline", "stalled", "budget", "abandoned", "lost", "unknown
 class Budget:
     """What one background interaction may use. Each limit may be left out.
 
-    `seconds` from its start, `tokens` in total (with a model: of the answer, thinking included), `usd` in US dollars. `observe=True`
+    `seconds` from its start, `tokens` in total (with a model: of the answer, thinking included), `usd` in US dollars (with a model, what
+    the input costs comes on top of what can be capped; it is known at the end, and an overrun is recorded). `observe=True`
     records an overrun of tokens or money where nobody can prevent it, instead of refusing such a budget.
     """
 
@@ -142,6 +144,26 @@ def broken(job: Job, now: float) -> Verdict | None:
     return None
 
 
+def remaining(terms: Mapping[str, Any], earlier: Job) -> dict[str, Any]:
+    """What is left of a turn's budget for the interaction that goes on from another. Raises `DeadlineExceeded` where nothing is."""
+    used = {
+        "seconds": None if earlier.ended is None else earlier.ended - earlier.created,
+        "tokens": tokens_of(earlier.usage, answer_only=bool(earlier.terms.get("answer_only"))),
+    }
+    left = dict(terms)
+    for name, amount in used.items():
+        limit = earlier.terms.get(name)
+        if limit is None or amount is None:
+            continue
+        left[name] = limit - amount
+        if left[name] <= 0:
+            raise DeadlineExceeded(
+                f"{earlier.name}: the turn has used up its budget of {name} with interaction {earlier.interaction_id}, which asks to go on",
+                earlier.interaction_id,
+            )
+    return left
+
+
 def progressed_at(job: Job) -> float:
     """When something was last seen to happen."""
     return job.progressed or job.bound or job.created
@@ -170,6 +192,7 @@ def overrun(job: Job) -> dict[str, float]:
     if "usd" in job.terms:
         from .prices import usd_of
 
-        used["usd"] = usd_of(job.usage, job.terms.get("priced_as"))
+        with suppress(NotConfigured):  # who looks may lack what who started has
+            used["usd"] = usd_of(job.usage, job.terms.get("priced_as"))
     over = {name: amount - job.terms[name] for name, amount in used.items() if amount is not None and name in job.terms}
     return {name: amount for name, amount in over.items() if amount > 0}

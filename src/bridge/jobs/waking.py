@@ -26,9 +26,9 @@ _log = logging.getLogger("bridge.jobs")
 
 Resumed = Literal["resumed", "queued", "not_parked", "taken", "gone"]
 """What became of a thread. resumed: it went on, and what came of it is on disk. queued: somebody else will run it. not_parked: it is
-not waiting yet, or a run of it is alive. taken: it had the result already. gone: there is nothing that waits for the job."""
+not waiting yet, or a run of it is alive. taken: it had the result already. gone: there is no such thread here."""
 
-Woken = Literal["resumed", "queued", "not_ended", "not_parked", "held", "settled", "unknown"]
+Woken = Literal["resumed", "queued", "not_ended", "not_parked", "gone", "held", "settled", "unknown"]
 """What became of a wake-up. not_ended: the interaction still runs. held: another is waking the thread. settled: the job is over.
 unknown: there is no such job. The others are as in `Resumed`."""
 
@@ -36,6 +36,8 @@ unknown: there is no such job. The others are as in `Resumed`."""
 _SOON = 2.0
 # Seconds after its end in which usage that is missing may still come.
 _USAGE_WITHIN = 60.0
+# Seconds after its end until a job is given up whose thread nobody knows: it may be another graph's that shares the store.
+_FORGOTTEN_AFTER = 7 * 24 * 3600.0
 
 
 class Resumer(Protocol):
@@ -70,6 +72,9 @@ async def resume(resumer: Resumer, jobs: JobStore, job: Job) -> Woken:
             return "not_ended"
         await settle(job, jobs)
         return "settled"
+    if job.verdict == "abandoned":  # only who runs its thread again may start it anew
+        await settle(job, jobs)
+        return "settled"
     holder = secrets.token_hex(8)
     if not await jobs.hold(job.thread, holder):
         await jobs.note(job.token, due=jobs.now() + _SOON)
@@ -92,8 +97,12 @@ async def resume(resumer: Resumer, jobs: JobStore, job: Job) -> Woken:
     if resumed in ("not_parked", "queued"):
         # One that nobody has heard of yet is waited for by its webhook or its deadline.
         pause = _SOON if job.interaction_id is not None else jobs.lease
-        await jobs.note(job.token, due=jobs.now() + pause, resumed=False)
+        await jobs.note(job.token, due=jobs.now() + pause)
         return "queued" if resumed == "queued" else "not_parked"
+    over = jobs.now() - (job.ended or jobs.now())
+    if resumed == "gone" and over < _FORGOTTEN_AFTER:
+        await jobs.note(job.token, due=jobs.now() + max(jobs.lease, over / 2))
+        return "gone"
     await settle(job, jobs)
     return "resumed" if resumed == "resumed" else "settled"
 
@@ -103,7 +112,7 @@ async def settle(job: Job, jobs: JobStore) -> None:
     now = jobs.now()
     over = job.ended if job.ended is not None else now
     if job.usage is None and job.interaction_id is not None and job.verdict != "lost" and now < over + _USAGE_WITHIN:
-        await jobs.note(job.token, resumed=True, due=over + _USAGE_WITHIN)
+        await jobs.note(job.token, due=over + _USAGE_WITHIN)
     else:
         await jobs.settle(job.token)
 
@@ -123,16 +132,20 @@ async def alive(jobs: JobStore, token: str) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _kept(renew: Callable[[], Awaitable[bool]], lease: float) -> AsyncIterator[None]:
     """Renews a lease while the block runs; where it is lost, another may be at the same work, and the block is cancelled."""
-    lost = False
+    lost, clock = False, asyncio.get_running_loop().time
 
     async def renewing(work: asyncio.Task[object]) -> None:
         nonlocal lost
+        until = clock() + lease
         while not lost:
             await asyncio.sleep(lease / 3)
+            begun = clock()
             try:
                 lost = not await renew()
-            except BridgeError as error:  # the store may be back before the lease is over
+                until = begun + lease
+            except Exception as error:  # noqa: BLE001 - whatever failed, the store may be back before the lease is over
                 _log.warning("a lease could not be renewed: %s", error)
+                lost = clock() >= until
         work.cancel()
 
     work = cast("asyncio.Task[object]", asyncio.current_task())

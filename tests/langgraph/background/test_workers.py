@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
-import sys
-from collections import Counter
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
@@ -18,11 +14,10 @@ from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from bridge.backends.local import LocalBackend
 from bridge.http import create_app
 from bridge.jobs import PostgresJobStore
-from tests.conftest import ROOT
 from tests.receivers import served
 
 from .worker import LEASE, graph_of
-from .working import asked, on, parked_id, until
+from .working import asked, on, parked_id
 
 WORKERS, JOBS = (3, 3_000) if os.environ.get("BRIDGE_CAMPAIGN") else (2, 200)
 

@@ -14,7 +14,7 @@ import secrets
 import threading
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from typing import Any, Protocol, TypeVar
@@ -41,7 +41,6 @@ CREATE TABLE IF NOT EXISTS bridge_jobs (
     settled DOUBLE PRECISION,
     progressed DOUBLE PRECISION,
     looks INTEGER NOT NULL DEFAULT 0,
-    resumed SMALLINT NOT NULL DEFAULT 0,
     state TEXT NOT NULL DEFAULT 'intended',
     status TEXT NOT NULL DEFAULT '',
     seen TEXT NOT NULL DEFAULT '',
@@ -91,7 +90,9 @@ _JOB = ", ".join(_FIELDS)
 
 # An attempt is the retried node and its number: the two starts must be inside of the same retried node, whoever's attempt is numbered.
 _PLACED = f"""
-UPDATE bridge_jobs SET place = ?, attempt = ?, busy = ? WHERE number = (
+UPDATE bridge_jobs
+SET place = ?, attempt = ?, busy = CASE WHEN interaction_id IS NULL THEN busy ELSE ? END
+WHERE number = (
     SELECT number FROM bridge_jobs
     WHERE thread = ? AND (place = ? OR (
         path = ? AND digest = ? AND attempt <> ?
@@ -113,15 +114,15 @@ WHERE token = ? AND interaction_id IS NULL RETURNING {_JOB}
 """  # noqa: S608
 _GET = f"SELECT {_JOB} FROM bridge_jobs WHERE token = ?"  # noqa: S608
 _FIND = f"SELECT {_JOB} FROM bridge_jobs WHERE interaction_id = ?"  # noqa: S608
-# Materialized, or Postgres may take the inner rows more than once and so more than `limit`.
-_TAKE = f"""
+# `{only}` is for a condition on the backend. Materialized, or Postgres may take the inner rows more than once and so more than `limit`.
+_TAKE = """
 WITH taken AS MATERIALIZED (
     SELECT number AS job, due AS since FROM bridge_jobs
-    WHERE state <> 'settled' AND due <= ? ORDER BY due, number LIMIT ? FOR UPDATE SKIP LOCKED
+    WHERE state <> 'settled' AND due <= ?{only} ORDER BY due, number LIMIT ? FOR UPDATE SKIP LOCKED
 )
 UPDATE bridge_jobs SET due = ? FROM taken WHERE number = taken.job
-RETURNING {_JOB}, (SELECT since FROM taken WHERE taken.job = number), number
-"""  # noqa: S608
+RETURNING {columns}, (SELECT since FROM taken WHERE taken.job = number), number
+"""
 _HOLD = """
 INSERT INTO bridge_leases (thread, holder, until) VALUES (?, ?, ?)
 ON CONFLICT (thread) DO UPDATE SET holder = excluded.holder, until = excluded.until
@@ -309,11 +310,13 @@ class SqlJobStore:
         statement = "UPDATE bridge_jobs SET state = 'settled', settled = ? WHERE token = ? AND state <> 'settled'"
         await self._change(statement, self._clock(), token)
 
-    async def take_due(self, limit: int = 100) -> Sequence[Job]:
+    async def take_due(self, limit: int = 100, *, backends: Collection[str] | None = None) -> Sequence[Job]:
         """Jobs that are due and not settled, longest due first; each is due again after one lease."""
-        now = self._clock()
-        row = (now, _checked(limit), now + self._lease)
-        rows = await self._do(lambda db: db.execute(_TAKE, row).fetchall())
+        now, wanted = self._clock(), sorted(backends or ())
+        only = "" if backends is None else f" AND backend IN ({', '.join('?' * len(wanted)) or 'NULL'})"
+        statement = _TAKE.format(only=only, columns=_JOB)
+        row = (now, *wanted, _checked(limit), now + self._lease)
+        rows = await self._do(lambda db: db.execute(statement, row).fetchall())
         return [_job(row[:-2]) for row in sorted(rows, key=lambda row: row[-2:])]
 
     async def hold(self, thread: str, holder: str) -> bool:
@@ -453,7 +456,6 @@ def _checked(limit: int) -> int:
 
 def _job(row: Sequence[Any]) -> Job:
     values = dict(zip(_FIELDS, row, strict=True))
-    values["resumed"] = bool(values["resumed"])
     values["usage"] = None if values["usage"] is None else json.loads(values["usage"])
     values["terms"] = {} if values["terms"] is None else json.loads(values["terms"])
     return Job(**values)
@@ -471,11 +473,20 @@ def _same(value: Any) -> Any:
 _NOTED = {
     **{
         name: f"{name} = ?"
-        for name in ("status", "due", "looks", "seen", "cursor", "progressed", "resumed", "environment_id", "usage")
+        for name in (
+            "status",
+            "due",
+            "busy",
+            "looks",
+            "seen",
+            "cursor",
+            "progressed",
+            "environment_id",
+            "usage",
+        )
     },
     **{name: f"{name} = COALESCE({name}, ?)" for name in ("ended", "verdict")},
 }
 _ENCODED: Mapping[str, Callable[[Any], Any]] = {
-    "resumed": int,
     "usage": lambda usage: None if usage is None else _text(usage),
 }

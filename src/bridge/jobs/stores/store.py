@@ -5,7 +5,7 @@ Two are ours, `SqliteJobStore` and `PostgresJobStore`; `conformance` holds what 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from ..job import Intent, Job, State
@@ -48,6 +48,9 @@ class JobStore(Protocol):
 
         It is that of the exact place; else the oldest one of the same thread, path and digest that another attempt at the same retried
         node started, which from then on is at this place; else a new row, "intended", with a random token and due after one lease.
+
+        A new one is `busy` for one lease, and so is one that has its interaction; of one that has none it tells whether who began it
+        is alive.
         """
         ...
 
@@ -85,7 +88,8 @@ class JobStore(Protocol):
     # --- waiting
 
     async def note(self, token: str, **seen: Any) -> Job:
-        """Keeps what was seen of a job: any of status, ended, due, looks, seen, cursor, progressed, verdict, resumed, environment_id, usage.
+        """Keeps what was seen of a job: any of status, ended, due, busy, looks, seen, cursor, progressed, verdict, environment_id,
+        usage.
 
         A time in `ended` and a `verdict` once noted stay as they are. Raises `NotFound`.
         """
@@ -95,8 +99,11 @@ class JobStore(Protocol):
         """Marks a job as over: its result has been taken, and nobody looks at it again. Idempotent."""
         ...
 
-    async def take_due(self, limit: int = 100) -> Sequence[Job]:
-        """Jobs that are due and not settled, longest due first. Each is due again after one lease, so that two never take the same."""
+    async def take_due(self, limit: int = 100, *, backends: Collection[str] | None = None) -> Sequence[Job]:
+        """Jobs that are due and not settled, of these backends' identities or of all, longest due first.
+
+        Each is due again after one lease, so that two never take the same.
+        """
         ...
 
     # --- one at a time on a thread

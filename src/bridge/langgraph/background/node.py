@@ -304,7 +304,8 @@ def _settings(
         name=label,
         target=target,
         is_agent=agent is not None,
-        session=f"{client.identity}/{session_name or label}",
+        # What is sent in place of the conversation, the service knows instead of it: nobody else may go on from there.
+        session=f"{client.identity}/{session_name or label}{'/input' if plain['input'] is not None else ''}",
         terms=agreed(
             budget=Budget.of(budget),
             stall_after=stall_after,

@@ -58,7 +58,9 @@ class Standing(NamedTuple):
         segments = self.namespace.split(_SEPARATOR)
         number = next((place for place, segment in enumerate(segments) if segment.isdigit()), None)
         names = [segment.partition(":")[0] for segment in segments[1:] if not segment.isdigit()]
-        body = json.dumps(request, sort_keys=True, default=repr).encode("utf-8", "surrogatepass")
+        # Without the environment: the first attempt may have made one that the next one works in.
+        asked = {name: value for name, value in request.items() if name != "environment"}
+        body = json.dumps(asked, sort_keys=True, default=repr).encode("utf-8", "surrogatepass")
         return Place(
             thread=self.thread,
             exact=self.namespace,

@@ -36,9 +36,13 @@ _WOKEN_FOR = "bridge_woken_for"
 class GraphResumer:
     """Resumes threads of a graph in this process."""
 
-    def __init__(self, graph: PregelProtocol[Any, Any, Any, Any], jobs: JobStore) -> None:
+    def __init__(
+        self, graph: PregelProtocol[Any, Any, Any, Any], jobs: JobStore, config: RunnableConfig | None, context: Any
+    ) -> None:
         self._graph = graph
         self._jobs = jobs
+        self._given: RunnableConfig = config or {}
+        self._context = {} if context is None else {"context": context}
         self._in_thread = False  # the graph's checkpointer is one for graphs that run without an event loop
 
     async def resume(self, job: Job) -> Resumed:
@@ -66,23 +70,24 @@ class GraphResumer:
 
     async def took(self, job: Job) -> bool:
         """Whether the thread waits for the job no more, or has the error of what waited on disk."""
-        snapshot = await self._state(job)
-        if any(task.error is not None for task in snapshot.tasks):
-            return True
-        return _parked(job, snapshot) is None and not await self._waits(job)
+        return _parked(job, await self._state(job)) is None and not await self._waits(job)
 
     async def _run(self, job: Job, input: Command[Any] | None) -> Resumed:
+        given = self._given
         config: RunnableConfig = {
-            "configurable": {"thread_id": job.thread, STRICT_RESUME: input is not None},
-            "metadata": {_WOKEN_FOR: job.token},
+            **given,
+            "configurable": {
+                **given.get("configurable", {}),
+                "thread_id": job.thread,
+                STRICT_RESUME: input is not None,
+            },
+            "metadata": {**given.get("metadata", {}), _WOKEN_FOR: job.token},
         }
-        # From here on a run that stands still is one that died: nobody else may resume the thread meanwhile.
-        await self._jobs.note(job.token, resumed=True)
         try:
             if self._in_thread:
-                values = await _whole(asyncio.to_thread(self._graph.invoke, input, config))
+                values = await _whole(asyncio.to_thread(lambda: self._graph.invoke(input, config, **self._context)))
             else:
-                values = await self._graph.ainvoke(input, config)
+                values = await self._graph.ainvoke(input, config, **self._context)
         except UnknownInterruptError:
             return "taken"
         parked = values.get("__interrupt__") if isinstance(values, Mapping) else None
@@ -165,13 +170,14 @@ def _is_open(task: PregelTask) -> bool:
 class ServerResumer:
     """Resumes threads on a LangGraph Agent Server, which runs one at a time of each thread."""
 
-    def __init__(self, graph: RemoteGraph) -> None:
+    def __init__(self, graph: RemoteGraph, config: RunnableConfig | None, context: Any) -> None:
         if graph.client is None:
             raise InvalidRequest(
                 "the remote graph has no client for an event loop; make it with url=... or client=...", "graph"
             )
         self._client = graph.client
         self._assistant = graph.assistant_id
+        self._given = {"config": config, "context": context}
 
     async def resume(self, job: Job) -> Resumed:
         """Asks the server to resume the job's thread, where it is parked for the job."""
@@ -184,7 +190,7 @@ class ServerResumer:
         tasks = [task for task in state["tasks"] if not task.get("result")]
         parked = interrupt_of(job, (Interrupt(**_kept(row)) for task in tasks for row in task.get("interrupts") or ()))
         if parked is None:
-            return "not_parked" if tasks and any(not task.get("error") for task in tasks) else "taken"
+            return "not_parked" if _is_at_work(job, state) else "taken"
         if job.interaction_id is None and job.verdict is None:
             return "not_parked"
         value = {"interaction_id": job.interaction_id, "status": job.status}
@@ -195,6 +201,7 @@ class ServerResumer:
                 command={"resume": {parked.id: value}},
                 strict_resume=True,
                 multitask_strategy="reject",
+                **{name: given for name, given in self._given.items() if given is not None},
             )
         except ConflictError:  # a run of the thread is under way
             return "not_parked"
@@ -203,6 +210,17 @@ class ServerResumer:
     async def took(self, job: Job) -> bool:
         """False: what the server's runs raise stands at the server."""
         return False
+
+
+def _is_at_work(job: Job, state: Mapping[str, Any]) -> bool:
+    """Whether the task that started a job is open at the server, and does not wait for somebody else."""
+    outer, *rest = [segment.partition(":")[2] for segment in job.place.split("|") if not segment.isdigit()]
+    for task in state["tasks"]:
+        if (task.get("id") == outer or not rest) and not any(
+            task.get(end) for end in ("result", "error", "interrupts")
+        ):
+            return bool(rest) or (state.get("values") or {}).get("job") == job.token
+    return False
 
 
 def _kept(row: Mapping[str, Any]) -> dict[str, Any]:

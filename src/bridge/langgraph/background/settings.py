@@ -80,13 +80,14 @@ class Settings:
             digest.add(message)
         return Plan(parent=None, steps=[], reason="new", session=self.session, digest=digest)
 
-    def fields(self, state: Mapping[str, Any], *, planning: bool) -> dict[str, Any]:
-        """The request but for its parent, input and environment."""
+    def fields(self, state: Mapping[str, Any], *, planning: bool, tokens: int | None = None) -> dict[str, Any]:
+        """The request but for its parent, input and environment. `tokens` is what is left of the budget."""
         agent_config, generation_config = dict(self.agent_config), dict(self.generation_config)
         if "plan" in self.approve:
             agent_config["collaborative_planning"] = planning
         if self.terms.cap is not None:
             name, limit = self.terms.cap
+            limit = min(limit, tokens or limit)
             config = agent_config if name == "max_total_tokens" else generation_config
             config[name] = min(limit, config.get(name) or limit)
         if agent_config and "type" not in agent_config:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 from bridge.backend import Backend
@@ -15,6 +15,7 @@ from bridge.errors import (
     ApiError,
     BridgeError,
     ConnectionFailed,
+    DeadlineExceeded,
     InvalidRequest,
     NotConfigured,
     NotFound,
@@ -24,7 +25,8 @@ from bridge.errors import (
 )
 from bridge.interactions import Assembler, Interaction, InteractionCreated
 from bridge.jobs.job import Intent, Job
-from bridge.jobs.looking import stop
+from bridge.jobs.looking import stop, until_term
+from bridge.jobs.terms import Verdict, remaining
 from bridge.jobs.waking import alive
 
 from ..turns import Turn
@@ -46,11 +48,17 @@ async def start(
     A turn begins `anew` whatever the one before it left behind, where that failed or is still parked. Raises `OutcomeUnknown` where a
     start was recorded and nothing tells what became of it, and what the service answers.
     """
-    earlier = state.get("job")
+    token, jobs = state.get("job"), settings.jobs
+    earlier = await jobs.get(token) if token is not None else None
     if anew:
         state = {**state, "job": None, "hops": None, "approved": None}
-    environment = await settings.place_to_work(state, standing.thread)
-    fields = settings.fields(state, planning=not state.get("approved"))
+    terms, environment = settings.terms.as_data(), None
+    if not anew and earlier is not None:
+        terms = remaining(terms, earlier)
+        environment = earlier.environment_id
+    if environment is None:
+        environment = await settings.place_to_work(state, standing.thread)
+    fields = settings.fields(state, planning=not state.get("approved"), tokens=terms.get("tokens"))
     if environment is not None:
         fields["environment"] = environment
     turn: Turn | None = None
@@ -64,19 +72,19 @@ async def start(
         turn = settings.turn(state.get("messages") or [], fields)
         request = turn.request
     intent = Intent(
-        place=standing.place(request),
+        place=standing.place({**request, "node": settings.name}),
         name=settings.name,
         target=settings.target,
         backend=settings.backend.identity,
         deadline=settings.deadline,
-        terms=settings.terms.as_data(),
+        terms=terms,
     )
     job, new = await _recorded(settings, intent)
-    if earlier is not None and earlier != job.token:
+    if earlier is not None and earlier.token != job.token:
         await _superseded(settings, earlier)
-    if job.interaction_id is None and not new:
-        job, new = await _unknown(settings, job)
-    if job.interaction_id is None and new:
+    if not new and job.interaction_id is None:
+        job, new = await _unknown(settings, intent, job)
+    if new:
         if turn is not None:
             turn.note()
         job = await _paid(settings, job, request, turn, write)
@@ -111,30 +119,37 @@ def _held(work: asyncio.Future[_T]) -> asyncio.Future[_T]:
 
 
 _work: set[asyncio.Future[Any]] = set()
-# Calls under way, by the token of their job.
-_calls: dict[str, asyncio.Future[Job]] = {}
 
 
-async def _superseded(settings: Settings, token: str) -> None:
+async def _superseded(settings: Settings, earlier: Job) -> None:
     """Settles the job that this start goes on from, whose result is on disk. One that still runs was left behind, and is given up or not."""
-    earlier = await settings.jobs.get(token)
-    if earlier is None or earlier.state == "settled":
+    if earlier.state == "settled":
         return
     if earlier.ended is None and earlier.interaction_id is not None and settings.on_abandon == "cancel":
         await stop(earlier, settings.backend, settings.jobs, "abandoned")
-    await settings.jobs.settle(token)
+    await settings.jobs.settle(earlier.token)
 
 
-async def _unknown(settings: Settings, job: Job) -> tuple[Job, bool]:
-    """A start of which nobody knows whether it was made: what a webhook says of it, else what the node was told to do.
+async def _unknown(settings: Settings, intent: Intent, job: Job) -> tuple[Job, bool]:
+    """A start of which it is not known whether it was made, and whether it is this run's to make.
 
-    One that this process is making still, for a run that broke off, is waited for.
+    Where another run is making it, that is waited for; then counts what a webhook says of it, else what the node was told to do.
     """
-    call = _calls.get(job.token)
-    if call is not None and call.get_loop() is asyncio.get_running_loop():
-        return await asyncio.shield(call), False
-    for arrival in await settings.jobs.arrivals(token=job.token):
-        return await settings.jobs.bind(job.token, arrival.interaction_id), False
+    jobs, clock = settings.jobs, asyncio.get_running_loop().time
+    until = clock() + jobs.lease
+    while job.interaction_id is None and jobs.now() < job.busy and clock() < until:
+        await asyncio.sleep(_UNDER_WAY_PAUSE)
+        found = await jobs.get(job.token)
+        if found is None:  # it was refused
+            job, new = await _recorded(settings, intent)
+            if new:
+                return job, True
+        else:
+            job = found
+    if job.interaction_id is not None:
+        return job, False
+    for arrival in await jobs.arrivals(token=job.token):
+        return await jobs.bind(job.token, arrival.interaction_id), False
     if settings.on_unknown_start == "recreate":
         _log.warning(
             "%s: job %s was recorded and may have been started before; it is started again", job.name, job.token
@@ -153,35 +168,89 @@ async def _unknown(settings: Settings, job: Job) -> tuple[Job, bool]:
 async def _paid(
     settings: Settings, job: Job, request: Mapping[str, Any], turn: Turn | None, write: Callable[[Any], None]
 ) -> Job:
-    """Makes the call. It is never cut off: what is paid for gets an id, and a run that was cancelled meanwhile then gives it up."""
-    call = _calls[job.token] = _held(asyncio.ensure_future(_call(settings, job, request, turn, write)))
-    call.add_done_callback(lambda _: _calls.pop(job.token, None))
+    """Makes the call. It is never cut off: what is paid for gets an id, and a run that was cancelled meanwhile then gives it up.
+
+    Without `background` the call is the interaction, and ends with its run or at its deadline.
+    """
+    seen = Assembler()
+    call = _call(settings, job, request, turn, write, seen)
+    if not settings.background:
+        return await _in_foreground(settings, job, call, seen)
+    work = _held(asyncio.ensure_future(call))
     try:
-        return await asyncio.shield(call)
+        return await asyncio.shield(work)
     except asyncio.CancelledError:
-        if not call.cancelled():
-            await _abandon(settings, job, call)
+        if not work.cancelled():
+            await _abandon(settings, job, work)
         raise
 
 
+async def _in_foreground(settings: Settings, job: Job, call: Coroutine[Any, Any, Job], seen: Assembler) -> Job:
+    async def given_up(verdict: Verdict) -> None:
+        if not seen.id:
+            await settings.jobs.withdraw(job.token)
+            return
+        await settings.jobs.bind(job.token, seen.id, seen.status)
+        await settings.jobs.note(job.token, verdict=verdict, ended=settings.jobs.now())
+
+    try:
+        async with asyncio.timeout(until_term(job, settings.jobs.now())) as limit:
+            return await call
+    except asyncio.CancelledError:
+        await asyncio.wait({_held(asyncio.ensure_future(given_up("abandoned")))}, timeout=ABANDON_WITHIN)
+        raise
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        await given_up("deadline")
+        raise DeadlineExceeded(
+            f"{settings.name}: interaction {seen.id or '(not known yet)'} passed its deadline or budget, and its connection was closed",
+            seen.id or None,
+        ) from None
+
+
 async def _call(
-    settings: Settings, job: Job, request: Mapping[str, Any], turn: Turn | None, write: Callable[[Any], None]
+    settings: Settings,
+    job: Job,
+    request: Mapping[str, Any],
+    turn: Turn | None,
+    write: Callable[[Any], None],
+    seen: Assembler,
 ) -> Job:
+    """Starts the interaction and binds it. `seen` is what has come of one that runs inside its start."""
     jobs, fields = settings.jobs, {**request, **settings.marks(job.token)}
     async with alive(jobs, job.token):
         try:
             try:
-                interaction = await _created(settings, fields, write)
+                interaction = await _created(settings, fields, write, seen)
             except ApiError as error:
                 if turn is None or not await _is_lost(settings, turn, error):
                     raise
                 # The turn as a new chain, once.
-                interaction = await _created(settings, {**turn.replay(error), **settings.marks(job.token)}, write)
+                fields = {**turn.replay(error), **settings.marks(job.token)}
+                interaction = await _created(settings, fields, write, seen)
         except BridgeError as error:
             if _never_began(error):
                 await jobs.withdraw(job.token)
+            else:
+                await jobs.note(job.token, busy=jobs.now())  # nobody is making it any more
             raise
-        return await jobs.bind(job.token, interaction.id, interaction.status)
+        return await _bound(settings, job, interaction)
+
+
+async def _bound(settings: Settings, job: Job, interaction: Interaction) -> Job:
+    """The job with the interaction that was paid for. Where the store is away for longer, the error names both."""
+    for pause in _BIND_PAUSES:
+        try:
+            return await settings.jobs.bind(job.token, interaction.id, interaction.status)
+        except (ConnectionFailed, NotConfigured) as error:
+            failure = error
+            await asyncio.sleep(pause)
+    raise OutcomeUnknown(
+        f"{job.name}: interaction {interaction.id} was started, and the job store could not be told ({failure}); once it is back, bind "
+        f"it with `interactions-bridge jobs bind {job.token} {interaction.id}`, then run the thread again",
+        partial=interaction,
+    )
 
 
 def _never_began(error: BridgeError) -> bool:
@@ -193,16 +262,23 @@ def _never_began(error: BridgeError) -> bool:
     return isinstance(error, InvalidRequest | UnsupportedCapability | NotConfigured)
 
 
-async def _created(settings: Settings, fields: Mapping[str, Any], write: Callable[[Any], None]) -> Interaction:
+async def _created(
+    settings: Settings, fields: Mapping[str, Any], write: Callable[[Any], None], seen: Assembler
+) -> Interaction:
     if settings.background:
         return await settings.backend.create(**fields)
-    assembler, teller = Assembler(), Teller(settings.name, write)
-    async for event in settings.backend.stream(**fields):
-        assembler.add(event)
-        if isinstance(event, InteractionCreated):
-            teller.state(event.interaction.id, event.interaction.status)
-        teller.event(event)
-    interaction = assembler.interaction()
+    teller = Teller(settings.name, write)
+    events = settings.backend.stream(**fields)
+    try:
+        async for event in events:
+            seen.add(event)
+            if isinstance(event, InteractionCreated):
+                teller.state(event.interaction.id, event.interaction.status)
+            teller.event(event)
+    finally:
+        if isinstance(events, AsyncGenerator):
+            await events.aclose()
+    interaction = seen.interaction()
     teller.look(interaction)
     teller.state(interaction.id, interaction.status)
     return interaction
@@ -246,3 +322,7 @@ async def _abandon(settings: Settings, job: Job, call: asyncio.Future[Job]) -> N
 
 # Seconds that giving up may take in a run that is being cancelled.
 ABANDON_WITHIN = 15.0
+# Seconds between two looks at a start that another run is making.
+_UNDER_WAY_PAUSE = 0.1
+# Seconds after each attempt to record what was paid for.
+_BIND_PAUSES = (0.1, 1.0, 3.0, 5.0, 0.0)

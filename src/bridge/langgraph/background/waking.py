@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+from langchain_core.runnables import RunnableConfig
 from langgraph.pregel.protocol import PregelProtocol
 from langgraph.pregel.remote import RemoteGraph
 from starlette.applications import Starlette
@@ -20,7 +21,7 @@ from bridge.jobs import waking
 from bridge.jobs.job import Job
 from bridge.jobs.receiving import Receiver
 from bridge.jobs.stores.store import JobStore
-from bridge.jobs.sweeping import Sweep, forever, sweep
+from bridge.jobs.sweeping import Sweep, sweep
 from bridge.jobs.verification import WebhookVerifier
 from bridge.jobs.waking import Resumer, Woken
 
@@ -34,28 +35,39 @@ _log = logging.getLogger("bridge.langgraph")
 Graph = PregelProtocol[Any, Any, Any, Any]
 
 
-async def wake(graph: Graph, jobs: JobStore, interaction_id: str, *, backend: Backend | None = None) -> Woken:
+async def wake(
+    graph: Graph,
+    jobs: JobStore,
+    interaction_id: str,
+    *,
+    backend: Backend | None = None,
+    config: RunnableConfig | None = None,
+    context: Any = None,
+) -> Woken:
     """Resumes the thread that is parked for an interaction, if that has ended; what became of it.
 
     `graph` is compiled with the checkpointer of its threads, or a `RemoteGraph` of a LangGraph Agent Server. `backend` is by default
-    that of the graph's own node. Of several calls at a time one resumes. Raises what the graph raises.
+    that of the graph's own node. `config` and `context` are what the graph's nodes are run with, as in `ainvoke`; LangGraph keeps
+    neither with a thread. Of several calls at a time one resumes. Raises what the graph raises.
     """
     job = await jobs.find(interaction_id)
     if job is None:
         return "unknown"
-    found = _backends(graph, backend)(job)
-    if found is None:
+    backend_of, _ = _backends(graph, backend)
+    if (found := backend_of(job)) is None:
         raise NotConfigured(
-            f"job {job.token} was started by a node {job.name!r}, which this graph does not have; pass backend=..."
+            f"job {job.token} was started by a node {job.name!r} at another service (or with another key) than this graph's; "
+            "pass backend=..."
         )
-    return await waking.wake(_resumer(graph, jobs), jobs, found, job)
+    return await waking.wake(_resumer(graph, jobs, config, context), jobs, found, job)
 
 
 class Sweeper:
     """Looks at the jobs that are due, and resumes the threads of those that are over: what webhooks miss, and what runs too long.
 
     Several sweepers may share a store, in one process or many; each job is looked at by one. `interval` is the seconds between two
-    rounds; how often a job is looked at depends on how long it has run.
+    rounds; how often a job is looked at depends on how long it has run. The other arguments are as in `wake`; without a `backend`,
+    jobs of other services, and of the same one under another key, are left to others.
     """
 
     def __init__(
@@ -65,19 +77,25 @@ class Sweeper:
         *,
         interval: float = 5.0,
         backend: Backend | None = None,
+        config: RunnableConfig | None = None,
+        context: Any = None,
     ) -> None:
         self._jobs = jobs
         self._interval = interval
-        self._resumer = _resumer(graph, jobs)
-        self._backend_of = _backends(graph, backend)
+        self._resumer = _resumer(graph, jobs, config, context)
+        self._backend_of, self._identities = _backends(graph, backend)
 
     async def run(self) -> None:
-        """Rounds until it is cancelled."""
-        await forever(self.run_once, self._interval)
+        """Goes on until it is cancelled; then what it was resuming is cancelled with it."""
+        await self._sweep(self._interval)
 
     async def run_once(self) -> Sweep:
         """One round over all jobs that are due; how many there were, by what became of them."""
-        return await sweep(self._resumer, self._jobs, self._backend_of)
+        return await self._sweep(None)
+
+    async def _sweep(self, interval: float | None) -> Sweep:
+        resumer, jobs, backend_of = self._resumer, self._jobs, self._backend_of
+        return await sweep(resumer, jobs, backend_of, backends=self._identities, interval=interval)
 
 
 def webhook_app(
@@ -88,15 +106,18 @@ def webhook_app(
     jwks: str | Mapping[str, Any] | None = None,
     audience: str | None = None,
     backend: Backend | None = None,
+    config: RunnableConfig | None = None,
+    context: Any = None,
 ) -> Starlette:
     """An ASGI app that takes webhook deliveries at any path below where it is mounted, and resumes the threads that they tell of.
 
     `secret` is that of a registered webhook, or several while it is rotated. `jwks` (an address, or the keys) and `audience` (the URI
     given as `webhook=`) verify those of single requests. A delivery is recorded, answered 204, and acted on behind the answer; one that
-    is not what it claims is answered 401, and 503 where the store cannot be written. Raises `NotConfigured` without a way to verify.
+    is not what it claims is answered 401, and 503 where the store cannot be written. The other arguments are as in `wake`. Raises
+    `NotConfigured` without a way to verify.
     """
     verifier = WebhookVerifier(secret=secret, jwks=jwks, audience=audience)
-    resumer, backend_of = _resumer(graph, jobs), _backends(graph, backend)
+    resumer, (backend_of, _) = _resumer(graph, jobs, config, context), _backends(graph, backend)
 
     async def woken(interaction_id: str) -> Woken:
         job = await jobs.find(interaction_id)
@@ -115,20 +136,19 @@ def webhook_app(
     return app
 
 
-def _resumer(graph: Graph, jobs: JobStore) -> Resumer:
-    return ServerResumer(graph) if isinstance(graph, RemoteGraph) else GraphResumer(graph, jobs)
+def _resumer(graph: Graph, jobs: JobStore, config: RunnableConfig | None, context: Any) -> Resumer:
+    if isinstance(graph, RemoteGraph):
+        return ServerResumer(graph, config, context)
+    return GraphResumer(graph, jobs, config, context)
 
 
-def _backends(graph: Graph, backend: Backend | None) -> Callable[[Job], Backend | None]:
-    """Who does a job's work: the backend of its identity, else that of the node of its name, else the only one there is."""
+def _backends(graph: Graph, backend: Backend | None) -> tuple[Callable[[Job], Backend | None], frozenset[str] | None]:
+    """Who does a job's work: the backend given, else the one of its identity among those of the graph's nodes; and these identities."""
     if backend is not None:
-        return lambda job: backend
-    settings = [] if isinstance(graph, RemoteGraph) else settings_of(graph)
-    by_name = {one.name: one.backend for one in settings}
-    by_identity = {one.backend.identity: one.backend for one in settings}
-    if not by_identity:
+        return lambda job: backend, None
+    found = {} if isinstance(graph, RemoteGraph) else {one.backend.identity: one.backend for one in settings_of(graph)}
+    if not found:
         raise NotConfigured(
             "no interactions_node was found in this graph (one that a tool calls is not seen); pass backend=..."
         )
-    only = next(iter(by_identity.values())) if len(by_identity) == 1 else None
-    return lambda job: by_identity.get(job.backend) or by_name.get(job.name) or only
+    return lambda job: found.get(job.backend), frozenset(found)

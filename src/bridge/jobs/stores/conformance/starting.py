@@ -45,7 +45,6 @@ async def a_new_job(given: Given) -> None:
         cursor=None,
         progressed=None,
         verdict=None,
-        resumed=False,
         environment_id=None,
         usage=None,
         terms=terms,
@@ -68,16 +67,20 @@ async def a_token_is_random(given: Given) -> None:
 
 @_check
 async def a_place_has_one_job(given: Given) -> None:
-    """Who comes by the same place again gets its job, with another lease of life."""
+    """Who comes by the same place again gets its job, which tells until it is bound whether who began it is alive."""
     first = await given.job("here")
     given.clock.pass_by(5)
     again, new = await given.other.intend(intent("here", name="changed", terms={"changed": True}))
     must(not new, "the job of a place is found again")
     same(again.token, first.token, "a place has one job")
-    same(again.busy, given.clock.now + given.lease, "to come by again is a sign of life")
+    same(again.busy, first.busy, "to come by again is no sign of life of who began the job")
     same((again.name, dict(again.terms)), ("research", {}), "a job that is found is as it was intended first")
     same((again.due, again.created), (first.due, first.created), "a job that is found keeps its times")
     same(await given.read(first.token), again, "a job that was found is kept as it was given")
+    await given.store.bind(first.token, "i-1")
+    given.clock.pass_by(5)
+    bound, _ = await given.store.intend(intent("here"))
+    same(bound.busy, given.clock.now + given.lease, "to come by a job that is bound is a sign of life")
 
 
 @_check
@@ -186,7 +189,11 @@ async def binding_otherwise(given: Given) -> None:
     same(await given.read(other.token), other, "a refused binding changes no other job")
     await given.store.settle(other.token)
     late = await given.store.bind(other.token, "i-4")
-    same((late.state, late.interaction_id), ("settled", "i-4"), "a settled job that is bound stays settled")
+    same(
+        (late.state, late.settled, late.interaction_id),
+        ("running", None, "i-4"),
+        "a job that was settled unbound and is bound runs",
+    )
 
 
 @_check

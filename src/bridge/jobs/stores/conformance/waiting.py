@@ -29,7 +29,6 @@ async def noting(given: Given) -> None:
         "cursor": "event-9",
         "progressed": 11.75,
         "verdict": "deadline",
-        "resumed": True,
         "environment_id": "env-1",
         "usage": {"total_tokens": 7, "by": [{"a": None}]},
     }
@@ -97,6 +96,8 @@ async def taking_what_is_due(given: Given) -> None:
     same([job.token for job in taken], order, "those that are due longest are taken first")
     same([job.due for job in taken], [given.clock.now + lease] * 3, "a taken job is due again after one lease")
     same(await given.read(taken[0].token), taken[0], "a taken job is kept as it was given")
+    same(list(await given.store.take_due(backends=[])), [], "no job is taken for no backend")
+    same(list(await given.store.take_due(backends=["none of these"])), [], "jobs of other backends are left alone")
     same(list(await given.store.take_due(0)), [], "no job is taken where none is asked for")
     rest = await given.other.take_due()
     same([job.token for job in rest], [jobs[0].token, jobs[3].token], "what was taken is not taken again")
