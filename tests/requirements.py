@@ -1126,12 +1126,12 @@ BACKGROUND: tuple[Requirement, ...] = (
         "issue: 4",
     ),
     R(
-        "langgraph:node:approve:calls",
+        "langgraph:node:approve-calls",
         "A human allows, refuses, explains or changes calls; another word is asked for again.",
         "issue: 4",
     ),
     R(
-        "langgraph:node:approve:plan",
+        "langgraph:node:approve-plan",
         "A research plan is revised until it is approved, and then followed.",
         "API: deep research",
     ),

@@ -300,7 +300,7 @@ def test_tools_are_run_without_an_event_loop(jobs: JobStore) -> None:
 ALLOWED = [("call0001", "Oslo", False), ("call0002", "Rome", False)]
 
 
-@pytest.mark.covers("langgraph:node:approve:calls")
+@pytest.mark.covers("langgraph:node:approve-calls")
 @pytest.mark.parametrize(
     ("word", "runs", "answers"),
     [
@@ -335,7 +335,7 @@ async def test_a_human_s_word_about_calls(jobs: JobStore, word: Any, runs: list[
     assert len(service.sent) == 2
 
 
-@pytest.mark.covers("langgraph:node:approve:calls")
+@pytest.mark.covers("langgraph:node:approve-calls")
 @pytest.mark.parametrize(
     ("word", "named"),
     [
@@ -361,7 +361,7 @@ async def test_a_word_that_leads_nowhere_is_asked_for_again(jobs: JobStore, word
         assert state["messages"][-1].text == "Done."
 
 
-@pytest.mark.covers("langgraph:node:approve:plan")
+@pytest.mark.covers("langgraph:node:approve-plan")
 async def test_a_plan_is_revised_until_it_is_approved_and_then_followed(service: Service, jobs: JobStore) -> None:
     """The service is told to plan together until the word, and not after it; each word is a turn of the same session."""
     graph = awaiting(service, jobs, model=None, agent=RESEARCH, approve="plan")
