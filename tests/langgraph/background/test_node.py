@@ -105,8 +105,8 @@ def test_it_runs_without_an_event_loop(service_in_thread: Service, jobs: JobStor
     graph = graph_of(node_of(service_in_thread.backend, jobs, environment=SOURCE))
     state = graph.invoke(asked())
     assert "Oslo" in state["messages"][-1].content
-    parts: Any = graph.stream(asked(), stream_mode="custom", subgraphs=True)
-    shown = [part for _, part in parts]
+    stream: Any = graph.stream(asked(), stream_mode="custom", subgraphs=True)
+    shown = [part for _, part in stream]
     assert [part["type"] for part in (shown[0], shown[1], shown[-1])] == ["interaction", "step", "interaction"]
 
 
@@ -214,8 +214,8 @@ async def test_a_cancelled_graph_run_cancels_the_interaction_or_lets_it_go_on(
         ids: list[str] = []
 
         async def follow() -> None:
-            parts: Any = graph.astream(asked(), stream_mode="custom", subgraphs=True)
-            async for _, part in parts:
+            stream: Any = graph.astream(asked(), stream_mode="custom", subgraphs=True)
+            async for _, part in stream:
                 ids[:] = [part["interaction_id"]]
 
         run = asyncio.create_task(follow())
@@ -274,7 +274,7 @@ async def test_a_cancel_that_gets_no_answer_is_given_up_and_logged(
             await run
         assert any("is still being started" in record.message for record in caplog.records)
         backend.let.set()
-        await asyncio.gather(*starting._calls.values(), return_exceptions=True)
+        await asyncio.gather(*starting._calls, return_exceptions=True)
 
 
 class Ending(LocalBackend):

@@ -167,7 +167,7 @@ async def test_a_stream_cut_at_any_point_loses_and_doubles_no_step(service: Serv
 
     async def steps(cut: int) -> None:
         labels = {"local-drop-after": str(cut), "local-steps": "4", "local-delay-ms": "200"}
-        stream = awaiting(service.backend, jobs, labels=labels).astream(
+        stream: Any = awaiting(service.backend, jobs, labels=labels).astream(
             asked("hello"), on(str(cut)), stream_mode="custom", subgraphs=True
         )
         shown = [part async for _, part in stream]

@@ -15,16 +15,16 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.graph import START, StateGraph
 
+from bridge.backend import Backend
 from bridge.backends.gemini import GeminiBackend
 from bridge.jobs import JobStore, PostgresJobStore
 from bridge.langgraph import InteractionsState, Sweeper, interactions_node
 
-LEASE = 4.0
+LEASE = 5.0
 
 
-def graph_of(url: str, jobs: JobStore, saver: Any, behind: Any) -> Any:
+def graph_of(backend: Backend, jobs: JobStore, saver: Any, behind: Any) -> Any:
     """The graph of all workers, with a node behind the interaction."""
-    backend = GeminiBackend(base_url=url, api_key="k", retries=0)
     node = interactions_node(model="gemini-3.8-flash", backend=backend, jobs=jobs, name="work")
     graph = StateGraph(InteractionsState).add_node("work", node).add_node("behind", behind)
     graph.add_edge(START, "work").add_edge("work", "behind")
@@ -44,10 +44,12 @@ async def main(dsn: str, url: str, name: str, count: int) -> None:
             await own.execute("insert into resumed (thread, worker) values (%s, %s)", (thread, name))
             return {"messages": [HumanMessage(f"by {name}")]}
 
-        sweeper = Sweeper(graph_of(url, jobs, saver, behind), jobs)
+        backend = GeminiBackend(base_url=url)
+        sweeper = Sweeper(graph_of(backend, jobs, saver, behind), jobs)
         while len(await jobs.list(state="settled", limit=count)) < count:
             await sweeper.run_once()
             await asyncio.sleep(0.05)
+        await backend.aclose()
     await jobs.aclose()
 
 
