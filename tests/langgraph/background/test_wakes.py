@@ -22,7 +22,8 @@ from langgraph.graph import START, StateGraph
 from langgraph.types import Command
 
 from bridge.backends.local import LocalBackend, ScriptedResponder
-from bridge.errors import ConnectionFailed, InteractionFailed, NotConfigured
+from bridge.errors import BridgeError, ConnectionFailed, InteractionFailed, NotConfigured
+from bridge.interactions import ModelOutput, TextContent, Thought
 from bridge.jobs import JobStore, SqliteJobStore
 from bridge.langgraph import InteractionsState, Sweeper, interactions_node, wake
 from tests.backends.local.service import Clock, Gate, text
@@ -401,4 +402,170 @@ async def test_where_all_webhooks_are_lost_the_sweeper_resumes_every_thread(tmp_
         assert behind.runs == {str(thread): 1 for thread in range(THREADS)}
         assert await settled(jobs, THREADS)
         assert all(job.looks <= 4 for job in await jobs.list(limit=THREADS))
+    await jobs.aclose()
+
+
+class Leasing(SqliteJobStore):
+    """A store that counts renewals, fails the first, and can lose a lease."""
+
+    renewals, lost = 0, False
+
+    async def renew(self, thread: str, holder: str) -> bool:
+        self.renewals += 1
+        if self.renewals == 1:
+            raise ConnectionFailed("the store is away", sent=False)
+        return not self.lost and await super().renew(thread, holder)
+
+
+@pytest.fixture
+async def leasing(tmp_path: Path) -> AsyncIterator[Leasing]:
+    """A store with short leases."""
+    store = Leasing(tmp_path / "leasing.sqlite", lease=1.5)
+    yield store
+    await store.aclose()
+
+
+@pytest.mark.covers("langgraph:wake:once")
+async def test_a_long_run_keeps_its_lease(
+    leasing: Leasing, local: LocalBackend, gate: Gate, behind: Behind, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is renewed while the run goes on, though one renewal fails."""
+    graph = flow(interactions_node(model=MODEL, backend=local, jobs=leasing), behind)
+    name = parked_id(await graph.ainvoke(asked(), on("1")))
+    await opened(gate, local, name)
+    behind.open.clear()
+    run = asyncio.create_task(wake(graph, leasing, name))
+    await behind.reached.wait()
+    began = time.time()
+    await until(lambda: leasing.renewals >= 3 and time.time() > began + leasing.lease)
+    assert await wake(graph, leasing, name) == "held"
+    behind.open.set()
+    assert await run == "resumed"
+    assert behind.runs == {"1": 1}
+    assert "could not be renewed: the store is away" in caplog.text
+
+
+@pytest.mark.covers("langgraph:wake:once", "langgraph:wake:died")
+async def test_a_run_that_lost_its_lease_is_stopped(
+    leasing: Leasing, local: LocalBackend, gate: Gate, behind: Behind
+) -> None:
+    """Another may be at it; who has the lease then goes on."""
+    graph = flow(interactions_node(model=MODEL, backend=local, jobs=leasing), behind)
+    name = parked_id(await graph.ainvoke(asked(), on("1")))
+    await opened(gate, local, name)
+    behind.open.clear()
+    leasing.lost = True
+    with pytest.raises(BridgeError, match="lease was lost"):
+        await wake(graph, leasing, name)
+    leasing.lost = False
+    behind.open.set()
+    assert await wake(graph, leasing, name) == "resumed"
+    state = await graph.aget_state(on("1"))
+    assert [message.type for message in state.values["messages"]] == ["human", "ai", "human"]
+
+
+class Sides:
+    """A responder whose turns end when what they were asked is let go."""
+
+    def __init__(self) -> None:
+        self.open = {"left": asyncio.Event(), "right": asyncio.Event()}
+
+    async def respond(self, turn: Any) -> AsyncIterator[Any]:
+        (asked_for,) = turn.input
+        yield Thought(signature="c2ln")
+        await self.open[asked_for.content[0].text].wait()
+        yield ModelOutput(content=[TextContent(text="Over.")])
+
+
+@pytest.mark.covers("langgraph:wake:once")
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_of_two_nodes_that_wait_beside_each_other_each_is_resumed_once(jobs: JobStore, at_once: bool) -> None:
+    """One after the other, the other staying parked; or both at once, where one wake may take both."""
+    sides = Sides()
+    async with LocalBackend(responder=sides) as local:
+        graph = StateGraph(InteractionsState)
+        for side in ("left", "right"):
+            node = interactions_node(
+                model=MODEL, backend=local, jobs=jobs, name=side, input=lambda state, side=side: side
+            )
+            graph.add_node(side, node).add_edge(START, side)
+        both = graph.compile(checkpointer=InMemorySaver())
+        state = await both.ainvoke(asked(), on("1"))
+        names = {each.value["name"]: each.value["interaction_id"] for each in state["__interrupt__"]}
+        assert {*names} == {"left", "right"}
+        sides.open["right"].set()
+        await ended(local, names["right"])
+        if not at_once:
+            assert await wake(both, jobs, names["right"]) == "resumed"
+            (rest,) = (await both.aget_state(on("1"))).interrupts
+            assert rest.value["interaction_id"] == names["left"]
+        sides.open["left"].set()
+        await ended(local, names["left"])
+        if at_once:
+            woken = await asyncio.gather(*(wake(both, jobs, name) for name in names.values()))
+            assert sorted(woken) in (["held", "resumed"], ["resumed", "settled"])
+        for name in names.values():
+            assert await wake(both, jobs, name) in ("settled", "resumed")
+        state = await both.aget_state(on("1"))
+        assert not state.tasks
+        assert {name: entry["id"] for name, entry in state.values["interactions"].items()} == names
+        assert [message.type for message in state.values["messages"]] == ["human", "ai", "ai"]
+        assert [job.state for job in await jobs.list()] == ["settled"] * 2
+
+
+@pytest.mark.covers("langgraph:wake:alive")
+async def test_a_thread_with_a_node_at_work_beside_the_parked_one_is_left_alone(tmp_path: Path) -> None:
+    """Nobody knows whether its process is alive: it is given time, and then taken for dead."""
+    clock, together, beside = Clock(time.time()), Together(), Behind()
+    jobs = SqliteJobStore(tmp_path / "jobs.sqlite", clock=clock)
+    beside.open.clear()
+    async with LocalBackend(responder=together) as local:
+        graph = StateGraph(InteractionsState)
+        graph.add_node("work", interactions_node(model=MODEL, backend=local, jobs=jobs)).add_edge(START, "work")
+        graph.add_node("beside", beside).add_edge(START, "beside")
+        both = graph.compile(checkpointer=InMemorySaver())
+        run = asyncio.create_task(both.ainvoke(asked(), on("1")))
+        await beside.reached.wait()
+        await until(lambda: parked(both))
+        (job,) = await jobs.list()
+        together.open.set()
+        await ended(local, job.interaction_id or "")
+        assert await wake(both, jobs, job.interaction_id or "") == "not_parked"
+        clock.advance(100)
+        assert await Sweeper(both, jobs).run_once() == {"not_parked": 1}
+        assert beside.runs == {"1": 1}
+        run.cancel()  # its process dies
+        await asyncio.wait([run])
+        beside.open.set()
+        clock.advance(10_000)
+        assert await Sweeper(both, jobs).run_once() == {"resumed": 1}
+        assert beside.runs == {"1": 2}
+        assert not (await both.aget_state(on("1"))).tasks
+    await jobs.aclose()
+
+
+async def parked(graph: Graph) -> bool:
+    """Whether a thread waits for somebody."""
+    return bool((await graph.aget_state(on("1"))).interrupts)
+
+
+@pytest.mark.covers("langgraph:sweep:away")
+async def test_a_job_of_another_application_in_the_same_store_is_left_to_it(tmp_path: Path, behind: Behind) -> None:
+    """Neither its node nor its service is this graph's: it is not looked at, and not over."""
+    clock, together = Clock(time.time()), Together()
+    jobs = SqliteJobStore(tmp_path / "jobs.sqlite", clock=clock)
+    async with LocalBackend(responder=together) as theirs, LocalBackend() as ours:
+        other = flow(interactions_node(model=MODEL, backend=theirs, jobs=jobs, name="theirs"), behind)
+        name = parked_id(await other.ainvoke(asked(), on("1")))
+        graph = graph_of(
+            interactions_node(model=MODEL, backend=ours, jobs=jobs, name="ours"), checkpointer=InMemorySaver()
+        )
+        together.open.set()
+        await ended(theirs, name)
+        clock.advance(1_000)
+        assert await Sweeper(graph, jobs).run_once() == {"foreign": 1}
+        with pytest.raises(NotConfigured, match="theirs"):
+            await wake(graph, jobs, name)
+        clock.advance(1_000)
+        assert await Sweeper(other, jobs).run_once() == {"resumed": 1}
     await jobs.aclose()
