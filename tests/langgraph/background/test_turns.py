@@ -12,14 +12,14 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
 from bridge.backends.local import LocalBackend, ScriptedResponder
-from bridge.errors import InteractionFailed, InvalidRequest
+from bridge.errors import InteractionFailed, InvalidRequest, PermissionDenied
 from bridge.jobs import JobStore
 from bridge.langgraph import interactions_node, wake
 from bridge.langgraph.background.acting import GO_AHEAD
 from tests.backends.local.service import call, function, text
 from tests.langgraph.conftest import Recording, Service
 
-from .working import AGENT, MODEL, RESEARCH, Graph, Slow, asked, ended, graph_of, on
+from .working import AGENT, MODEL, RESEARCH, Faulty, Graph, Slow, asked, ended, graph_of, on
 
 SLOWLY = {"local-delay-ms": "150"}  # so that it runs still when the thread looks at it
 
@@ -476,3 +476,24 @@ async def test_an_in_memory_checkpointer_is_said_to_be_one_once(
         with pytest.raises(InvalidRequest, match="durability"):
             await graph.ainvoke(asked(), on("3"), durability="exit")
     assert len(service.sent) == 2
+
+
+@pytest.mark.covers("langgraph:node:follow-up")
+@pytest.mark.parametrize("gone", [True, False])
+async def test_a_refusal_that_may_mean_a_lost_parent_is_looked_into(jobs: JobStore, gone: bool) -> None:
+    """Where the parent is there, the refusal is of something else: it is raised, and leaves no row."""
+    async with Faulty() as local:
+        service = Service(local, local)
+        graph = awaiting(service, jobs)
+        state = await graph.ainvoke(asked("first words"), on("1"))
+        if gone:
+            await local.delete(state["interactions"]["work"]["id"])
+        local.faults["create"] = [PermissionDenied("not yours", status=403)]
+        if gone:
+            state = await graph.ainvoke(asked("second words"), on("1"))
+            assert state["interactions"]["work"]["status"] == "completed"
+            assert len(await jobs.list()) == 2
+        else:
+            with pytest.raises(PermissionDenied):
+                await graph.ainvoke(asked("second words"), on("1"))
+            assert len(await jobs.list()) == 1

@@ -22,7 +22,7 @@ from bridge.errors import ConnectionFailed, NotConfigured
 from bridge.http import create_app
 from bridge.jobs import JobStore
 from bridge.jobs.receiving import MAX_BODY
-from bridge.langgraph import interactions_node, webhook_app
+from bridge.langgraph import interactions_node, wake, webhook_app
 
 from .working import (
     MODEL,
@@ -360,3 +360,25 @@ async def test_what_the_graph_raises_behind_a_delivery_is_logged_once(
     await until(lambda: "the user's own" in caplog.text)
     assert world.door.statuses == [204]
     assert caplog.text.count("could not be resumed") == 1
+
+
+@pytest.mark.covers("langgraph:webhook:away", "langgraph:wake:died")
+async def test_what_a_receiver_had_under_way_when_it_was_closed_is_gone_on_with(
+    world: World, together: Together
+) -> None:
+    """By whoever wakes it next; the delivery was answered."""
+    secret = new_secret()
+    graph = world.open(secret)
+    name = parked_id(await graph.ainvoke(asked(), on("1")))
+    world.behind.open.clear()
+    together.open.set()
+    await ended(world.local, name)
+    async with answering(world.door.app) as url:
+        world.url = url
+        assert await post(world, told(name), secret) == 204
+        await world.behind.reached.wait()
+    world.behind.open.set()
+    assert not await settled(world.jobs, 1)
+    assert await wake(graph, world.jobs, name) == "resumed"
+    state = await graph.aget_state(on("1"))
+    assert [message.type for message in state.values["messages"]] == ["human", "ai", "human"]
