@@ -215,7 +215,14 @@ class _Node:
 
     def _check(self, place: Standing) -> None:
         """Refuses what could not be waited for, before it is paid for."""
-        if self.settings.wait == "interrupt" and place.checkpointer is None:
+        if place.checkpointer is not None:
+            return
+        if self.settings.approve:
+            raise InvalidRequest(
+                f"{self.settings.name}: approve= asks a human through a checkpointer, and this graph has none; compile it with one",
+                "approve",
+            )
+        if self.settings.wait == "interrupt":
             raise InvalidRequest(
                 f"{self.settings.name}: wait='interrupt' parks the thread in a checkpointer, and this graph has none; compile it with "
                 "one, or pass wait='await'",
