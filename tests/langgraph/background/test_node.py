@@ -488,3 +488,13 @@ def test_the_latest_interaction_of_each_name_is_kept() -> None:
     }
     assert merge_interactions(None, {"a": {"id": "1"}}) == {"a": {"id": "1"}}
     assert merge_interactions({"a": {"id": "1"}}, None) == {"a": {"id": "1"}}
+
+
+@pytest.mark.covers("langgraph:node:setup")
+@pytest.mark.parametrize("approve", ["calls", "plan"])
+async def test_a_node_that_asks_a_human_needs_a_checkpointer(jobs: JobStore, approve: Any) -> None:
+    """Without one nobody could answer; it is said before anything is paid."""
+    async with LocalBackend() as backend:
+        with pytest.raises(InvalidRequest, match="approve.*checkpointer"):
+            await graph_of(node_of(backend, jobs, approve=approve)).ainvoke(asked())
+        assert await jobs.list() == []

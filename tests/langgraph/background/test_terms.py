@@ -30,7 +30,7 @@ from bridge.jobs import Budget, JobStore, SqliteJobStore, looking
 from bridge.jobs.prices import usd_of
 from bridge.jobs.terms import tokens_of
 from bridge.langgraph import Sweeper, interactions_node
-from tests.backends.local.service import Clock, text
+from tests.backends.local.service import Clock, Gate, text
 from tests.langgraph.conftest import Service
 
 from .working import AGENT, MODEL, RESEARCH, Faulty, Graph, Slow, asked, graph_of, on
@@ -508,3 +508,20 @@ async def test_a_foreground_run_whose_stream_broke_is_found_again(jobs: JobStore
             await graph.ainvoke(asked("hello"), on("1"))
         assert (await graph.ainvoke(None, on("1")))["messages"][-1].text
         assert len(await jobs.list()) == 1
+
+
+@pytest.mark.covers("langgraph:node:abandoned")
+async def test_a_run_that_was_detached_and_is_run_again_takes_up_what_goes_on(jobs: JobStore) -> None:
+    """It was not given up."""
+    gate = Gate()
+    async with LocalBackend(responder=ScriptedResponder([gate.script])) as backend:
+        graph = awaiting(backend, jobs, on_abandon="detach")
+        run = asyncio.create_task(graph.ainvoke(asked("hello"), on("1")))
+        await gate.reached.wait()
+        run.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await run
+        gate.open.set()
+        state = await graph.ainvoke(None, on("1"))
+        (job,) = await jobs.list()
+        assert state["messages"][-1].id == job.interaction_id
