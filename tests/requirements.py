@@ -1429,6 +1429,29 @@ JOBS: tuple[Requirement, ...] = (
     ),
 )
 
+STARTS: tuple[Requirement, ...] = (
+    R("jobs:start:once", "A thread that is parked and resumed has started once.", "issue: background work"),
+    R("jobs:start:retried", "A RetryPolicy on the node starts nothing again.", "issue: background work"),
+    R("jobs:start:siblings", "Siblings that ask the same start one each, retried or not.", "issue: background work"),
+    R("jobs:start:tools", "Parallel calls of a tool that runs a node start one each.", "issue: background work"),
+    R(
+        "jobs:start:deepagents",
+        "A node is a CompiledSubAgent of deepagents, and starts once.",
+        "issue: background work",
+    ),
+    R(
+        "jobs:start:replay",
+        "Going back to where a thread waits parks again and starts nothing.",
+        "issue: background work",
+    ),
+    R("jobs:start:fork", "A fork from before the start is a new start.", "issue: background work"),
+    R("jobs:start:again", "A thread that is run again in another process starts nothing.", "issue: background work"),
+    R("jobs:start:exit", "durability='exit' is refused before anything is paid.", "issue: background work"),
+    R("jobs:start:memory", "A checkpointer in memory works, and is named once.", "issue: background work"),
+    R("jobs:start:await", "Without a checkpointer the interaction is followed in the run.", "issue: background work"),
+    R("jobs:start:sync", "Graphs run without an event loop park, are woken, and start once.", "issue: background work"),
+)
+
 CRASHES: tuple[Requirement, ...] = (
     R(
         "jobs:crash",
@@ -1446,6 +1469,7 @@ CRASHES: tuple[Requirement, ...] = (
         "issue: background work",
     ),
     R("jobs:crash:again", "A thread may be run again at once after a crash; a later sweep changes nothing.", "ours"),
+    R("jobs:wake:alive", "A thread whose run is alive is resumed by nobody else.", "issue: background work"),
     R("jobs:wake:lease", "A thread whose waker died is resumed by another once the lease is over, not before.", "ours"),
 )
 
