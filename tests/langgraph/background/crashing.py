@@ -18,13 +18,14 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import aiosqlite
+import httpx2
 import psycopg
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
@@ -37,13 +38,13 @@ from bridge.backends.gemini import GeminiBackend
 from bridge.errors import BridgeError
 from bridge.jobs.stores.postgres import PostgresJobStore
 from bridge.jobs.stores.sqlite import SqliteJobStore
-from bridge.langgraph import InteractionsState, Sweeper, interactions_node, wake
+from bridge.langgraph import InteractionsState, Sweeper, interactions_node, wake, webhook_app
 
 __all__ = ["ANSWERED", "LATER", "Deed", "Driver", "Durability", "Policy", "Report", "Setting", "Task"]
 
 THREAD, NODE, QUESTION = "thread", "work", "What is 6 * 7?"
 # What a process does, and the seconds that it may take.
-Deed = Literal["run", "sweep", "wake", "invoke", "bind"]
+Deed = Literal["run", "sweep", "wake", "invoke", "bind", "deliver"]
 Durability = Literal["sync", "async"]
 Policy = Literal["fail", "recreate", "wait"]
 LIMIT = 30
@@ -78,6 +79,9 @@ class Task:
     """The file in which it tells its calls, as they come."""
     token: str = ""
     interaction_id: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Of the webhook that is delivered, with its body."""
+    body: str = ""
     later: float = 0.0
 
 
@@ -266,6 +270,16 @@ class _Process:
                 await self._go_on()
             case "bind":  # what a user does who has looked the interaction up
                 await self._jobs.bind(self._task.token, self._task.interaction_id)
+            case "deliver":
+                await self._deliver()
+
+    async def _deliver(self) -> None:
+        task, keys = self._task, f"{self._task.setting.service}/.well-known/jwks.json"
+        app = webhook_app(self._graph, self._jobs, jwks=keys, audience=task.setting.webhook)
+        transport = httpx2.ASGITransport(app)
+        async with app.router.lifespan_context(app), httpx2.AsyncClient(transport=transport) as client:
+            answer = await client.post("http://here/hook", headers=dict(task.headers), content=task.body)
+        self.counts[str(answer.status_code)] += 1
 
     async def _go_on(self) -> None:
         """What a user does after a crash: runs on where there is something to go on from, and asks again where there is not."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +16,7 @@ import pytest
 from tests.langgraph.background.crashes import PAGE, POINTS, Point, Service, calls, crash, serving, written
 from tests.langgraph.background.crashing import LATER, Driver, Durability, Policy, Setting, Task
 from tests.postgres import schema_of
+from tests.receivers import receiving
 
 CAMPAIGN = os.environ.get("BRIDGE_CAMPAIGN") == "1"
 
@@ -124,6 +127,27 @@ def test_a_dead_wakers_thread_is_taken_over_once_its_lease_is_over(
         woken = driver.do(Task(setting=here, deed="wake", log=str(log), interaction_id=made, later=LATER))
         assert (woken.counts, woken.open) == ({"resumed": 1}, False)
         assert log.read_text().count("behind\n") == 1
+
+
+@pytest.mark.covers("jobs:crash:orphan")
+def test_a_webhook_tells_of_a_start_that_nobody_knew_of(driver: Driver, service: Service, tmp_path: Path) -> None:
+    """A process died before it kept the id; the delivery carries the job's token, binds it, and the thread is gone on with."""
+    service.hold()
+    log = str(tmp_path / "log")
+    with (
+        receiving() as receiver,
+        setting(PLACES[-1]._replace(database="sqlite"), service, "", tmp_path, "wait") as here,
+    ):
+        here, before = replace(here, webhook=receiver.url), len(service.created)
+        assert driver.do(Task(setting=here, deed="run", kill="after create", log=log)).killed
+        service.end()
+        (delivery,) = asyncio.run(receiver.got(1))
+        told = Task(setting=here, deed="deliver", log=log, headers=delivery.headers, body=delivery.raw.decode())
+        report = driver.do(told)
+        assert (report.counts, report.states, report.open) == ({"204": 1}, ("running",), True)
+        report = driver.do(Task(setting=here, deed="sweep", log=log, later=LATER))
+        assert (report.counts, report.states, report.open) == ({"resumed": 1}, ("settled",), False)
+    assert len(service.created) - before == 1
 
 
 @pytest.mark.skipif(not CAMPAIGN, reason="campaign: a thousand processes")
