@@ -1463,6 +1463,12 @@ CRASHES: tuple[Requirement, ...] = (
         "A start is paid for twice only where its id was not kept and on_unknown_start='recreate' asks for that.",
         "issue: background work",
     ),
+    R("jobs:crash:orphan", "A webhook binds a start whose id was not kept.", "issue: background work"),
+    R(
+        "jobs:crash:siblings",
+        "Siblings are each paid for once wherever their process dies, and the node behind runs once.",
+        "issue: background work",
+    ),
     R(
         "jobs:crash:table",
         "The page on crashes has a row for each kill point that is tested.",
@@ -1613,6 +1619,8 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     *VERIFICATION,
     *TOOLS,
     *CLI,
+    *STARTS,
+    *CRASHES,
     *REPO,
 )
 

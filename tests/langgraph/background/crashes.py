@@ -265,7 +265,8 @@ class _Thread:
         may_pay_twice = (
             _unknown(self._left) and self._setting.on_unknown_start == "recreate" and "after create\n" in self._left
         )
-        assert paid == (2 if may_pay_twice else 1), f"{paid} paid starts: {self._why(report)}"
+        due = self._setting.siblings + may_pay_twice
+        assert paid == due, f"{paid} paid starts: {self._why(report)}"
         behind, may_run_twice = self._log.read_text().count("behind\n"), _behind(self._left)
         assert behind in ((1, 2) if may_run_twice else (1,)), f"{behind} runs of the node behind: {self._why(report)}"
         who = f"{by}, who is told `OutcomeUnknown`" if told else by

@@ -32,7 +32,7 @@ from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
-from langgraph.types import RetryPolicy
+from langgraph.types import RetryPolicy, Send
 
 from bridge.backends.gemini import GeminiBackend
 from bridge.errors import BridgeError
@@ -64,6 +64,8 @@ class Setting:
     """Whether the node has a RetryPolicy, and its first wait fails once."""
     deeper: bool = False
     """Whether the node is in a graph that is a node of the outer one."""
+    siblings: int = 1
+    """How many tasks the node is run as at once, with the same input."""
     on_unknown_start: Policy = "fail"
     webhook: str | None = None
 
@@ -241,7 +243,11 @@ def _graph_of(setting: Setting, backend: Any, jobs: Any, tracer: Tracer) -> Stat
     name = "middle" if setting.deeper else NODE
     graph.add_node(name, first, retry_policy=policy)
     graph.add_node("behind", behind)
-    graph.add_edge(START, name)
+    if setting.siblings == 1:
+        graph.add_edge(START, name)
+    else:
+        asked = {"messages": [("user", QUESTION)]}
+        graph.add_conditional_edges(START, lambda _: [Send(name, asked) for _ in range(setting.siblings)], [name])
     graph.add_edge(name, "behind")
     return graph
 

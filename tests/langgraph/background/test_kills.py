@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.langgraph.background.crashes import PAGE, POINTS, Point, Service, calls, crash, serving, written
-from tests.langgraph.background.crashing import LATER, Driver, Durability, Policy, Setting, Task
+from tests.langgraph.background.crashes import PAGE, POINTS, Outcome, Point, Service, calls, crash, serving, written
+from tests.langgraph.background.crashing import LATER, Deed, Driver, Durability, Policy, Setting, Task
 from tests.postgres import schema_of
 from tests.receivers import receiving
 
@@ -107,6 +107,24 @@ def test_a_user_may_be_quicker_than_a_sweeper(at: str, driver: Driver, service: 
         outcome = crash(driver, service, here, "run", at, log=tmp_path / "log", user_first=True)
     assert outcome is not None
     assert outcome.paid == "1"
+
+
+@pytest.mark.covers("jobs:crash:siblings")
+@pytest.mark.parametrize(
+    ("deed", "at"),
+    [
+        ("run", "after bind #2"),
+        ("run", "before interrupt in work"),
+        ("run", "before interrupt in thread #2"),
+        ("sweep", "after hold"),
+        ("sweep", "before writes in thread #2"),
+    ],
+)
+def test_siblings_are_each_gone_on_with(deed: Deed, at: str, driver: Driver, service: Service, tmp_path: Path) -> None:
+    """Two tasks that ask the same, one of them further than the other where their process dies."""
+    with setting(PLACES[-1]._replace(database="sqlite"), service, "", tmp_path) as here:
+        outcome = crash(driver, service, replace(here, siblings=2), deed, at, log=tmp_path / "log")
+    assert outcome == Outcome("2", "sweeper", "1")
 
 
 @pytest.mark.covers("jobs:wake:lease")
