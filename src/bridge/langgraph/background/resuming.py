@@ -70,7 +70,10 @@ class GraphResumer:
 
     async def took(self, job: Job) -> bool:
         """Whether the thread waits for the job no more, or has the error of what waited on disk."""
-        return _parked(job, await self._state(job)) is None and not await self._waits(job)
+        snapshot = await self._state(job)
+        if any(task.error is not None for task in snapshot.tasks if _is_of(job, task.id)):
+            return True
+        return _parked(job, snapshot) is None and not await self._waits(job)
 
     async def _run(self, job: Job, input: Command[Any] | None) -> Resumed:
         given = self._given
@@ -144,6 +147,12 @@ async def _whole(work: Coroutine[Any, Any, _T]) -> _T:
         raise
 
 
+def _is_of(job: Job, task: str) -> bool:
+    """Whether a task of the graph is the one that a job was started in; each is, where the graph is the node itself."""
+    outermost, *inner = job.place.split("|")
+    return not inner or outermost.partition(":")[2] == task
+
+
 def _parked(job: Job, snapshot: StateSnapshot) -> Interrupt | None:
     return interrupt_of(job, (interrupt for task in snapshot.tasks for interrupt in task.interrupts))
 
@@ -214,13 +223,11 @@ class ServerResumer:
 
 def _is_at_work(job: Job, state: Mapping[str, Any]) -> bool:
     """Whether the task that started a job is open at the server, and does not wait for somebody else."""
-    outer, *rest = [segment.partition(":")[2] for segment in job.place.split("|") if not segment.isdigit()]
-    for task in state["tasks"]:
-        if (task.get("id") == outer or not rest) and not any(
-            task.get(end) for end in ("result", "error", "interrupts")
-        ):
-            return bool(rest) or (state.get("values") or {}).get("job") == job.token
-    return False
+    is_open = any(
+        _is_of(job, str(task.get("id"))) and not any(task.get(end) for end in ("result", "error", "interrupts"))
+        for task in state["tasks"]
+    )
+    return is_open and ("|" in job.place or (state.get("values") or {}).get("job") == job.token)
 
 
 def _kept(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -204,7 +204,8 @@ async def _in_foreground(settings: Settings, job: Job, call: Coroutine[Any, Any,
             raise
         await given_up("deadline")
         raise DeadlineExceeded(
-            f"{settings.name}: interaction {seen.id or '(not known yet)'} passed its deadline or budget, and its connection was closed",
+            f"{settings.name}: interaction {seen.id or '(not known yet)'} passed its deadline or its budget of seconds in the foreground, "
+            "where it cannot be cancelled, and may still run",
             seen.id or None,
         ) from None
 
@@ -230,7 +231,9 @@ async def _call(
                 fields = {**turn.replay(error), **settings.marks(job.token)}
                 interaction = await _created(settings, fields, write, seen)
         except BridgeError as error:
-            if _never_began(error):
+            if seen.id:  # it runs, or ran: who comes by again finds it
+                await jobs.bind(job.token, seen.id, seen.status)
+            elif _never_began(error):
                 await jobs.withdraw(job.token)
             else:
                 await jobs.note(job.token, busy=jobs.now())  # nobody is making it any more
