@@ -48,6 +48,8 @@ Deed = Literal["run", "sweep", "wake", "invoke", "bind", "deliver"]
 Durability = Literal["sync", "async"]
 Policy = Literal["fail", "recreate", "wait"]
 LIMIT = 30
+# The store's, in seconds: for so long a start that nobody knows of is taken to be under way elsewhere.
+LEASE = 5.0
 # The seconds by which a round of a sweeper is later than the one before: more than the lease, so that nothing is waited for.
 LATER = 40.0
 ANSWERED = "answered"
@@ -215,8 +217,8 @@ async def _saver(store: str, tracer: Tracer) -> AsyncIterator[AsyncSqliteSaver |
 
 def _jobs(store: str, clock: Callable[[], float]) -> SqliteJobStore | PostgresJobStore:
     if store.startswith("postgres"):
-        return PostgresJobStore(store, clock=clock)
-    return SqliteJobStore(Path(store) / "jobs.sqlite", clock=clock)
+        return PostgresJobStore(store, lease=LEASE, clock=clock)
+    return SqliteJobStore(Path(store) / "jobs.sqlite", lease=LEASE, clock=clock)
 
 
 def _graph_of(setting: Setting, backend: Any, jobs: Any, tracer: Tracer) -> StateGraph[Any, Any, Any, Any]:

@@ -95,16 +95,20 @@ async def test_an_early_wake_resumes_nothing(
 
 
 @pytest.mark.covers("langgraph:wake:hint")
-async def test_a_wake_of_a_thread_that_is_gone_ends_its_job(
-    graph: Graph, jobs: JobStore, local: LocalBackend, gate: Gate
+async def test_a_job_of_a_thread_that_is_gone_is_given_up_after_a_week(
+    graph: Graph, jobs: JobStore, local: LocalBackend, gate: Gate, tmp_path: Path
 ) -> None:
-    """And begins no run on it."""
+    """The thread may be another graph's that shares the store; no run is begun on it."""
     name = parked_id(await graph.ainvoke(asked(), on("1")))
     assert isinstance(graph.checkpointer, InMemorySaver)
     await graph.checkpointer.adelete_thread("1")
     await opened(gate, local, name)
-    assert await wake(graph, jobs, name) == "settled"
+    assert await wake(graph, jobs, name) == "gone"
     assert (await graph.aget_state(on("1"))).created_at is None
+    late = SqliteJobStore(tmp_path / "jobs.sqlite", clock=lambda: time.time() + 8 * 24 * 3600)
+    assert await Sweeper(graph, late).run_once() == {"settled": 1}
+    assert (await graph.aget_state(on("1"))).created_at is None
+    await late.aclose()
 
 
 @pytest.mark.covers("langgraph:wake:hint")
@@ -563,7 +567,7 @@ async def test_a_job_of_another_application_in_the_same_store_is_left_to_it(tmp_
         together.open.set()
         await ended(theirs, name)
         clock.advance(1_000)
-        assert await Sweeper(graph, jobs).run_once() == {"foreign": 1}
+        assert await Sweeper(graph, jobs).run_once() == {}
         with pytest.raises(NotConfigured, match="theirs"):
             await wake(graph, jobs, name)
         clock.advance(1_000)
