@@ -128,8 +128,9 @@ def _open_up(place: Place, keyword: str, work: Compiling, vendor: str) -> None:
         for name, value in branch.get("properties", {}).items():
             if value not in properties.setdefault(name, []):
                 properties[name].append(value)
+    together = "allOf" if keyword == "allOf" else "anyOf"
     place["properties"] = {
-        name: values[0] if len(values) == 1 else Place({"anyOf": values}, place.path, made=True)
+        name: values[0] if len(values) == 1 else Place({together: values}, place.path, made=True)
         for name, values in properties.items()
     }
     demands = [set(branch.get("required", ())) for branch in objects]
