@@ -53,6 +53,29 @@ def test_the_page_on_sessions_shows_the_header_as_it_is() -> None:
     assert f"{QUOTE_LIMIT:,} characters" in (ROOT / "docs" / "sessions.md").read_text(encoding="utf-8")
 
 
+def test_the_example_of_the_page_on_tools_runs(tmp_path: Path) -> None:
+    """Word for word, for all vendors."""
+    (code,) = _blocks("python", "docs/tools.md")
+    script = tmp_path / "tools.py"
+    script.write_text(code, encoding="utf-8")
+    command = [sys.executable, "-W", "error", str(script)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "sun in Paris for 1 days False" in done.stdout
+    assert "google_search" in done.stdout
+
+
+@pytest.mark.parametrize("vendor", ["anthropic", "openai"])
+def test_the_example_of_an_adapter_runs(vendor: str, tmp_path: Path) -> None:
+    """As it stands in its README."""
+    (code,) = _blocks("python", f"adapters/{vendor}/README.md")
+    script = tmp_path / "adapter.py"
+    script.write_text(f"{code}\nprint(len(compiled.definitions))", encoding="utf-8")
+    command = [sys.executable, "-W", "error", str(script)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.strip() == "2"
+
+
 def test_every_file_the_readme_points_to_exists() -> None:
     """No dead link."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
