@@ -14,7 +14,10 @@ from typing import Any
 import pytest
 import uvicorn
 from mcp import Client, StdioServerParameters
+from mcp.server import Server
 from mcp.server.mcpserver import MCPServer
+from mcp.shared.exceptions import MCPError
+from mcp_types import ListToolsResult, Tool
 
 from bridge.errors import ConnectionFailed, InvalidRequest
 from bridge.tools import McpTools, Result, ToolError, Tools
@@ -297,6 +300,39 @@ async def test_a_server_that_does_not_answer_is_given_up() -> None:
     with pytest.raises(ConnectionFailed, match=r"did not answer within 0\.3 seconds"):
         async with Tools([McpTools(silent, connect_timeout=0.3)]):
             pass
+
+
+@pytest.mark.covers("tools:mcp:open")
+async def test_a_list_without_an_end_is_refused() -> None:
+    """And one of several pages is read whole."""
+
+    async def pages(context: Any, params: Any) -> ListToolsResult:
+        number = int((params and params.cursor) or 0)
+        tool = Tool(name=f"t{number}", input_schema={"type": "object"})
+        return ListToolsResult(tools=[tool], next_cursor=str(number + 1) if endless or number < 2 else None)
+
+    endless = False
+    async with Tools([Server("pages", on_list_tools=pages)]) as tools:
+        assert tools.names == ["t0", "t1", "t2"]
+    endless = True
+    with pytest.raises(InvalidRequest, match="has no end"):
+        async with Tools([Server("pages", on_list_tools=pages)]):
+            pass
+
+
+@pytest.mark.covers("tools:mcp:results")
+async def test_a_server_that_refuses_a_call_is_an_error_of_the_tool() -> None:
+    """With the text of the protocol's error."""
+
+    async def one(context: Any, params: Any) -> ListToolsResult:
+        return ListToolsResult(tools=[Tool(name="t", input_schema={"type": "object"})])
+
+    async def refuse(context: Any, params: Any) -> Any:
+        raise MCPError(code=-32602, message="not today")
+
+    async with Tools([Server("refuses", on_list_tools=one, on_call_tool=refuse)]) as tools:
+        result = await tools.run(call("t"))
+    assert (result.content, result.is_error) == ("the tool's server refused the call: not today", True)
 
 
 @pytest.mark.covers("tools:mcp:calls")

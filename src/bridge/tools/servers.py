@@ -101,7 +101,7 @@ class McpTools:
         if name not in listed or _digest(listed[name]) != self.digests[self.prefix + name]:
             raise ToolError("the tool is no longer the one that was approved, so it was not called")
         connection = self._connection
-        if connection is None:
+        if connection is None:  # left while the list was looked at
             raise ToolError("the tool's server was closed; the tool has not run")
         try:
             return _output(await connection.client.call_tool(name, arguments))
@@ -112,34 +112,42 @@ class McpTools:
 
     async def _listed(self) -> list[types.Tool]:
         """The server's tools; connects where there is no connection, and once anew where there is none any more."""
-        async with self._lock:
-            known = self._connection
-            if known is not None:
-                try:
-                    return await known.tools(self.connect_timeout)
-                except Exception as error:
-                    if not known.owned:
-                        raise ConnectionFailed(
-                            f"the MCP client that was given has no connection ({type(error).__name__})", sent=False
-                        ) from error
-                    self._connection = None
-                    await known.close()
-            fresh = _Connection(self.server)
+        known = self._connection
+        if known is not None:
             try:
-                await fresh.opened(self.connect_timeout)
-                listed = await fresh.tools(self.connect_timeout)
-            except BaseException as error:
-                await fresh.close()
-                if not isinstance(error, Exception):
-                    raise
-                why = (
-                    f"did not answer within {self.connect_timeout:g} seconds"
-                    if isinstance(error, TimeoutError)
-                    else f"cannot be connected to ({_kind(error)})"
-                )
-                raise ConnectionFailed(f"the MCP server {why}", sent=False) from error
-            self._connection = fresh
-            return listed
+                return await known.tools(self.connect_timeout)
+            except Exception as error:
+                if not known.owned:
+                    kind = type(error).__name__
+                    raise ConnectionFailed(
+                        f"the MCP client that was given is not connected ({kind})", sent=False
+                    ) from error
+        async with self._lock:
+            if self._connection is known:
+                self._connection = None
+                if known is not None:
+                    await known.close()
+                self._connection, listed = await self._connected()
+                return listed
+        return await self._listed()  # another call was faster
+
+    async def _connected(self) -> tuple[_Connection, list[types.Tool]]:
+        """A new connection, and the tools that the server has on it."""
+        fresh = _Connection(self.server)
+        try:
+            await fresh.opened(self.connect_timeout)
+            return fresh, await fresh.tools(self.connect_timeout)
+        except BaseException as error:
+            await fresh.close()
+            if isinstance(error, InvalidRequest) or not isinstance(error, Exception):
+                raise
+            late = isinstance(error, TimeoutError)
+            why = (
+                f"did not answer within {self.connect_timeout:g} seconds"
+                if late
+                else f"cannot be connected to ({_kind(error)})"
+            )
+            raise ConnectionFailed(f"the MCP server {why}", sent=False) from error
 
 
 class _Connection:

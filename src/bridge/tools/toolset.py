@@ -130,7 +130,13 @@ class Tools:
         async with AsyncExitStack() as stack:
             for server in self._servers:
                 stack.push_async_callback(server.aclose)
-            listed = await asyncio.gather(*(server.open(self._approved) for server in self._servers))
+            opening = (server.open(self._approved) for server in self._servers)
+            listed: list[Any] = await asyncio.gather(
+                *opening, return_exceptions=True
+            )  # all have ended before one is closed
+            for error in listed:
+                if isinstance(error, BaseException):
+                    raise error
             found = dict(zip(map(id, self._servers), listed, strict=True))
             self._settle(one for tool in self._given for one in found.get(id(tool), [tool]))
             self._open = stack.pop_all()

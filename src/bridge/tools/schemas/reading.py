@@ -137,7 +137,7 @@ class _Reader:
             elif key == "additionalItems":
                 if isinstance(schema.get("items"), list):
                     place["items"] = value if value is False else self.visit(value, pointer(path, key), base)
-            elif key == "dependencies" and isinstance(value, dict):
+            elif key == "dependencies" and self.legacy and isinstance(value, dict):
                 names = {name: copied(item) for name, item in value.items() if isinstance(item, list)}
                 schemas = {name: item for name, item in value.items() if not isinstance(item, list)}
                 if names:
