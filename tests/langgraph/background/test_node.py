@@ -274,7 +274,7 @@ async def test_a_cancel_that_gets_no_answer_is_given_up_and_logged(
             await run
         assert any("is still being started" in record.message for record in caplog.records)
         backend.let.set()
-        await asyncio.gather(*starting._calls, return_exceptions=True)
+        await asyncio.gather(*starting._work, return_exceptions=True)
 
 
 class Ending(LocalBackend):
@@ -495,6 +495,6 @@ def test_the_latest_interaction_of_each_name_is_kept() -> None:
 async def test_a_node_that_asks_a_human_needs_a_checkpointer(jobs: JobStore, approve: Any) -> None:
     """Without one nobody could answer; it is said before anything is paid."""
     async with LocalBackend() as backend:
-        with pytest.raises(InvalidRequest, match="approve.*checkpointer"):
+        with pytest.raises(InvalidRequest, match=r"approve.*checkpointer"):
             await graph_of(node_of(backend, jobs, approve=approve)).ainvoke(asked())
         assert await jobs.list() == []

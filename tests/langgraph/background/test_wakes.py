@@ -10,6 +10,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -481,6 +482,10 @@ class Sides:
         yield ModelOutput(content=[TextContent(text="Over.")])
 
 
+def _says(side: str, state: Any) -> str:
+    return side
+
+
 @pytest.mark.covers("langgraph:wake:once")
 @pytest.mark.parametrize("at_once", [False, True])
 async def test_of_two_nodes_that_wait_beside_each_other_each_is_resumed_once(jobs: JobStore, at_once: bool) -> None:
@@ -489,9 +494,7 @@ async def test_of_two_nodes_that_wait_beside_each_other_each_is_resumed_once(job
     async with LocalBackend(responder=sides) as local:
         graph = StateGraph(InteractionsState)
         for side in ("left", "right"):
-            node = interactions_node(
-                model=MODEL, backend=local, jobs=jobs, name=side, input=lambda state, side=side: side
-            )
+            node = interactions_node(model=MODEL, backend=local, jobs=jobs, name=side, input=partial(_says, side))
             graph.add_node(side, node).add_edge(START, side)
         both = graph.compile(checkpointer=InMemorySaver())
         state = await both.ainvoke(asked(), on("1"))
