@@ -39,6 +39,7 @@ COVERED = {
     "jobs:store:sharing": ["a_store", "closing", "several_loops"],
     "jobs:store:adopted": [
         "a_retry_adopts",
+        "a_retry_adopts_its_own",
         "what_is_not_adopted",
         "siblings_are_adopted_in_turn",
         "one_adoption_of_many",

@@ -20,8 +20,8 @@ class Place:
     """Where in a graph's run a job was started: what tells a run that goes on from one that begins.
 
     `thread` is the graph's. `exact` names the start itself; a run that is resumed or done again after a crash comes by the same one.
-    A retry of the whole subgraph comes by another: it has the same `path`, with its number in `attempt` ("" for the first), and
-    asks the same (`digest` of the request).
+    A retry of the whole subgraph comes by another: it has the same `path`, with the retried node and the retry's number in `attempt`
+    ("" for the first), and asks the same (`digest` of the request).
     """
 
     thread: str

@@ -48,6 +48,7 @@ class JobStore(Protocol):
 
         It is that of the exact place; else the oldest one of the same thread, path and digest that another attempt at the same retried
         node started, which from then on is at this place; else a new row, "intended", with a random token and due after one lease.
+        The retried node is the same where either `attempt`, without its number, is what the other's exact place begins with.
 
         A new one is `busy` for one lease, and so is one that has its interaction; of one that has none it tells whether who began it
         is alive.

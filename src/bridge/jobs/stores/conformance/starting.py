@@ -124,6 +124,20 @@ async def what_is_not_adopted(given: Given) -> None:
 
 
 @_check
+async def a_retry_adopts_its_own(given: Given) -> None:
+    """Of siblings in a graph that ask the same each retry gets the job of its own node, and so does who comes by once more after it."""
+    jobs = [await given.job(f"graph:1|node:{number}|start:{number}") for number in range(3)]
+    for number in (2, 0, 1):
+        retried = f"graph:1|node:{number}"
+        for place in (f"{retried}|1|start:9", f"{retried}|start:{number}"):
+            attempt = f"{retried}|1" if "|1|start" in place else ""
+            found, new = await given.store.intend(intent(place, attempt=attempt))
+            same((found.token, new), (jobs[number].token, False), "a retry finds the job of its own node")
+    _, new = await given.store.intend(intent("graph:1|node:4|1|start:9", attempt="graph:1|node:4|1"))
+    must(new, "a retry of a node that started nothing finds nothing")
+
+
+@_check
 async def siblings_are_adopted_in_turn(given: Given) -> None:
     """Of several jobs the oldest is adopted first, each by one; a place's own job goes before."""
     jobs = [await given.job(f"first {number}", bound=f"i-{number}") for number in range(3)]
@@ -189,11 +203,10 @@ async def binding_otherwise(given: Given) -> None:
     same(await given.read(other.token), other, "a refused binding changes no other job")
     await given.store.settle(other.token)
     late = await given.store.bind(other.token, "i-4")
-    same(
-        (late.state, late.settled, late.interaction_id),
-        ("running", None, "i-4"),
-        "a job that was settled unbound and is bound runs",
-    )
+    same((late.state, late.settled), ("running", None), "a job that was settled as unknown and is bound runs again")
+    given.clock.pass_by(given.lease)
+    due = [taken.token for taken in await given.store.take_due()]
+    must(other.token in due, "a job that runs again is due after one lease")
 
 
 @_check
