@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Literal
 
 from starlette.requests import ClientDisconnect, Request
@@ -43,6 +44,7 @@ class Receiver:
         self._wake = wake
         self._label = label
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closing = asyncio.Event()
         self.counts: Counter[str] = Counter()
         """Deliveries by what became of them: recorded, duplicate, refused, unknown, failed, and those of `Woken`."""
 
@@ -53,6 +55,7 @@ class Receiver:
 
     async def aclose(self) -> None:
         """Waits for threads that are being resumed, for a bounded time; what is left the sweeper does."""
+        self._closing.set()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=DRAIN_WITHIN)
         for task in self._tasks:
@@ -118,7 +121,10 @@ class Receiver:
                 woken = await self._wake(id)
                 if woken not in ("not_parked", "held", "not_ended") or pause is None:
                     break
-                await asyncio.sleep(pause)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._closing.wait()
+                        break
         except Exception as error:  # noqa: BLE001 - what a user's graph raises has no other place to go
             _log.error("the thread of interaction %s could not be resumed: %s: %s", id, type(error).__name__, error)
             woken = "failed"

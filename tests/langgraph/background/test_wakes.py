@@ -482,7 +482,8 @@ class Sides:
         yield ModelOutput(content=[TextContent(text="Over.")])
 
 
-def _says(side: str, state: Any) -> str:
+def said(side: str, state: Any) -> str:
+    """An input that names a node."""
     return side
 
 
@@ -494,7 +495,7 @@ async def test_of_two_nodes_that_wait_beside_each_other_each_is_resumed_once(job
     async with LocalBackend(responder=sides) as local:
         graph = StateGraph(InteractionsState)
         for side in ("left", "right"):
-            node = interactions_node(model=MODEL, backend=local, jobs=jobs, name=side, input=partial(_says, side))
+            node = interactions_node(model=MODEL, backend=local, jobs=jobs, name=side, input=partial(said, side))
             graph.add_node(side, node).add_edge(START, side)
         both = graph.compile(checkpointer=InMemorySaver())
         state = await both.ainvoke(asked(), on("1"))

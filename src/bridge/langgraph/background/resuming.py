@@ -65,7 +65,7 @@ class GraphResumer:
             return "not_parked" if self._jobs.now() < job.busy else await self._run(job, None)
         # A run that a wake-up began, and that nobody goes on with, died behind this node. One that its owner began may be alive.
         ours = (snapshot.metadata or {}).get(_WOKEN_FOR) == job.token
-        died = ours and any(_is_open(task) for task in snapshot.tasks)
+        died = ours and _stands_still(snapshot)
         return await self._run(job, None) if died else "taken"
 
     async def took(self, job: Job) -> bool:
@@ -169,6 +169,11 @@ def interrupt_of(job: Job, interrupts: Iterable[Interrupt]) -> Interrupt | None:
         ):
             return interrupt
     return None
+
+
+def _stands_still(snapshot: StateSnapshot) -> bool:
+    """Whether somebody has to go on: tasks are open, or all have their results, which nobody has put together."""
+    return any(map(_is_open, snapshot.tasks)) or all(task.result is not None for task in snapshot.tasks)
 
 
 def _is_open(task: PregelTask) -> bool:
