@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from typing import Any
 
 from langchain_core.messages import AIMessage, ToolCall
@@ -154,7 +155,7 @@ async def left(settings: Settings, state: Mapping[str, Any], seen: Look) -> Comm
         "agent" if settings.is_agent else "model": settings.target,
         "status": interaction.status,
         "environment_id": interaction.environment_id,
-        "usage": interaction.usage.to_wire() if isinstance(interaction.usage, Usage) else None,
+        "usage": _used([*hops, interaction]),
     }
     if over := overrun(job):
         entry["overrun"] = over
@@ -166,6 +167,12 @@ async def left(settings: Settings, state: Mapping[str, Any], seen: Look) -> Comm
         return Command(update=update, goto=APPROVE)
     entry |= await files_of(settings.backend, settings.name, interaction.environment_id)
     return Command(update={**update, "job": None, "approved": None}, goto=END)
+
+
+def _used(hops: Sequence[Interaction]) -> dict[str, Any] | None:
+    """What a turn used in all of its hops; None where nothing is known."""
+    known = [hop.usage for hop in hops if isinstance(hop.usage, Usage)]
+    return reduce(Usage.__add__, known).to_wire() if known else None
 
 
 def acts(state: Mapping[str, Any], calls: Sequence[ToolCall]) -> list[Send]:
