@@ -77,9 +77,9 @@ def test_the_page_says_what_the_code_does() -> None:
 
     from bridge.jobs.looking import _FIRST_PAUSE, _LONGEST_PAUSE
     from bridge.jobs.stores.store import MAX_STEPS
+    from bridge.jobs.tasks import WITHIN
     from bridge.langgraph import interactions_node
     from bridge.langgraph.background.resuming import PATIENCE
-    from bridge.langgraph.background.waiting import ABANDON_WITHIN
 
     defaults = inspect.signature(interactions_node).parameters
     assert f"| {defaults['deadline'].default:.0f} |" in PAGE
@@ -87,6 +87,6 @@ def test_the_page_says_what_the_code_does() -> None:
     assert f"{ANSWER_LIMIT:,} characters" in PAGE
     assert f"{MAX_STEPS:,} a job" in PAGE
     assert f"{PATIENCE / 60:.0f} minutes after the last sign" in PAGE
-    assert f"within {ABANDON_WITHIN:.0f} seconds" in PAGE
+    assert f"within {WITHIN:.0f} seconds" in PAGE
     assert f"{_FIRST_PAUSE:.0f} seconds after the start" in PAGE
     assert f"every {_LONGEST_PAUSE / 60:.0f} minutes" in PAGE

@@ -27,7 +27,7 @@ from bridge.errors import (
 from bridge.interactions import Event, Interaction
 from bridge.jobs import JobStore, looking
 from bridge.langgraph import InteractionsState, interactions_node
-from bridge.langgraph.background import files, starting
+from bridge.langgraph.background import files
 from bridge.langgraph.state import merge_interactions
 from tests.langgraph.conftest import Service
 
@@ -265,7 +265,7 @@ async def test_a_cancel_that_gets_no_answer_is_given_up_and_logged(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, jobs: JobStore
 ) -> None:
     """The wait is bounded, and the log names what may still run."""
-    monkeypatch.setattr(starting, "ABANDON_WITHIN", 0.01)
+    monkeypatch.setattr(tasks, "WITHIN", 0.01)
     async with Late(responder=Slow()) as backend:
         run = asyncio.create_task(graph_of(node_of(backend, jobs)).ainvoke(asked()))
         await backend.asked.wait()
@@ -274,7 +274,7 @@ async def test_a_cancel_that_gets_no_answer_is_given_up_and_logged(
             await run
         assert any("is still being started" in record.message for record in caplog.records)
         backend.let.set()
-        await asyncio.gather(*starting._work, return_exceptions=True)
+        await asyncio.gather(*tasks._work, return_exceptions=True)
 
 
 class Ending(LocalBackend):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from bridge.backend import Backend
 from bridge.errors import (
@@ -26,6 +26,7 @@ from bridge.errors import (
 from bridge.interactions import Assembler, Interaction, InteractionCreated
 from bridge.jobs.job import Intent, Job
 from bridge.jobs.looking import stop, until_term
+from bridge.jobs.tasks import finish, held
 from bridge.jobs.terms import Verdict, remaining
 from bridge.jobs.waking import alive
 
@@ -36,7 +37,6 @@ from .telling import Teller
 
 __all__ = ["start"]
 
-_T = TypeVar("_T")
 _log = logging.getLogger("bridge.langgraph")
 
 
@@ -97,7 +97,7 @@ async def start(
 
 async def _recorded(settings: Settings, intent: Intent) -> tuple[Job, bool]:
     """The job of a place. A run that is cancelled meanwhile leaves no record of a start that it never made."""
-    work = _held(asyncio.ensure_future(settings.jobs.intend(intent)))
+    work = held(settings.jobs.intend(intent))
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
@@ -107,18 +107,8 @@ async def _recorded(settings: Settings, intent: Intent) -> tuple[Job, bool]:
             if new:
                 await settings.jobs.withdraw(job.token)
 
-        await asyncio.wait({_held(asyncio.ensure_future(undo()))}, timeout=ABANDON_WITHIN)
+        await finish(undo())
         raise
-
-
-def _held(work: asyncio.Future[_T]) -> asyncio.Future[_T]:
-    """Work that goes on when its run is cancelled: the event loop itself keeps tasks alive only weakly."""
-    _work.add(work)
-    work.add_done_callback(_work.discard)
-    return work
-
-
-_work: set[asyncio.Future[Any]] = set()
 
 
 async def _superseded(settings: Settings, earlier: Job) -> None:
@@ -176,7 +166,7 @@ async def _paid(
     call = _call(settings, job, request, turn, write, seen)
     if not settings.background:
         return await _in_foreground(settings, job, call, seen)
-    work = _held(asyncio.ensure_future(call))
+    work = held(call)
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
@@ -197,7 +187,7 @@ async def _in_foreground(settings: Settings, job: Job, call: Coroutine[Any, Any,
         async with asyncio.timeout(until_term(job, settings.jobs.now())) as limit:
             return await call
     except asyncio.CancelledError:
-        await asyncio.wait({_held(asyncio.ensure_future(given_up("abandoned")))}, timeout=ABANDON_WITHIN)
+        await finish(given_up("abandoned"))
         raise
     except TimeoutError:
         if not limit.expired():
@@ -317,14 +307,10 @@ async def _abandon(settings: Settings, job: Job, call: asyncio.Future[Job]) -> N
         if settings.on_abandon == "cancel" and bound.interaction_id is not None:
             await stop(bound, settings.backend, settings.jobs, "abandoned")
 
-    task = _held(asyncio.ensure_future(end()))
-    await asyncio.wait({task}, timeout=ABANDON_WITHIN)
-    if not task.done():
+    if not await finish(end()):
         _log.error("%s: job %s is still being started although its run was cancelled", job.name, job.token)
 
 
-# Seconds that giving up may take in a run that is being cancelled.
-ABANDON_WITHIN = 15.0
 # Seconds between two looks at a start that another run is making.
 _UNDER_WAY_PAUSE = 0.1
 # Seconds after each attempt to record what was paid for.

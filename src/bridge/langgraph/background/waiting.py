@@ -26,6 +26,7 @@ from bridge.errors import (
 from bridge.interactions import Interaction, Usage, meaning_of
 from bridge.jobs.job import Job
 from bridge.jobs.looking import Look, look, pause_of, stop, until_term
+from bridge.jobs.tasks import finish
 from bridge.jobs.terms import overrun
 from bridge.jobs.waking import alive
 
@@ -40,8 +41,6 @@ _log = logging.getLogger("bridge.langgraph")
 START_NODE, GO_ON, WAIT, APPROVE, ACT = "start", "go_on", "wait", "approve", "act"
 # Seconds between two looks at an interaction whose stream is open.
 _LOOK_EVERY = 60.0
-# Seconds that giving a job up may take in a run that is being cancelled.
-ABANDON_WITHIN = 15.0
 
 
 async def job_of(settings: Settings, state: Mapping[str, Any]) -> Job:
@@ -88,7 +87,7 @@ async def followed(settings: Settings, job: Job, teller: Teller) -> Look:
                 await _until_next_look(settings, job, teller)
     except asyncio.CancelledError:
         if settings.on_abandon == "cancel" and job.interaction_id is not None:
-            await _abandon(settings, job)
+            await finish(stop(job, settings.backend, settings.jobs, "abandoned"))
         raise
     if seen.interaction is not None:
         teller.look(seen.interaction)
@@ -111,18 +110,6 @@ async def _until_next_look(settings: Settings, job: Job, teller: Teller) -> None
         except BridgeError as error:
             _log.info("%s: watching interaction %s broke off: %s", settings.name, job.interaction_id, error)
     await asyncio.sleep(pause_of(job, now))
-
-
-async def _abandon(settings: Settings, job: Job) -> None:
-    """Gives a job up whose run was cancelled, within a bounded time, also where it is cancelled once more."""
-    task = asyncio.ensure_future(stop(job, settings.backend, settings.jobs, "abandoned"))
-    _stopping.add(task)
-    task.add_done_callback(_stopping.discard)
-    await asyncio.wait({task}, timeout=ABANDON_WITHIN)
-
-
-# Jobs being given up: the event loop itself keeps tasks alive only weakly.
-_stopping: set[asyncio.Future[Any]] = set()
 
 
 async def left(settings: Settings, state: Mapping[str, Any], seen: Look) -> Command[Any]:
