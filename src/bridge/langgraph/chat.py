@@ -45,7 +45,7 @@ from ._tools import ToolLike, response_format_of, tool_choice_of, tools_of
 from .answers import Chunks, ProtocolEvents, events_of, message_of, tidied
 from .messages import system_instruction, to_history
 from .requests import OWN, call_of, fields_of, given_of, without_secrets
-from .turns import Turn
+from .turns import Turn, parent_is_gone
 
 if TYPE_CHECKING:
     from langchain_protocol.protocol import MessagesData
@@ -475,15 +475,7 @@ class ChatInteractions(BaseChatModel):
         return turn.replay(error)
 
     async def _aagain(self, turn: Turn, error: ApiError) -> dict[str, Any]:
-        lost = turn.lost(error)
-        if lost is None:
-            try:
-                await self._backend.get(str(turn.plan.parent))
-            except (NotFound, PermissionDenied):
-                lost = True
-            except BridgeError:
-                lost = False
-        if not lost:
+        if not await parent_is_gone(turn, error, self._backend):
             raise error
         return turn.replay(error)
 

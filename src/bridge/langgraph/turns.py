@@ -1,4 +1,4 @@
-"""One call of the chat model: what it sends, and what becomes of it where the service has lost the parent. No I/O.
+"""One call of the chat model: what it sends, and what becomes of it where the service has lost the parent.
 
 Which parent that is, `bridge.sessions` plans; sending is `chat`'s.
 """
@@ -11,10 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.errors import ApiError, BadRequest, NotFound, PermissionDenied
+from bridge.backend import Backend
+from bridge.errors import ApiError, BadRequest, BridgeError, NotFound, PermissionDenied
 from bridge.sessions import Plan, count_replay
 
-__all__ = ["Turn"]
+__all__ = ["Turn", "parent_is_gone"]
 
 _log = logging.getLogger("bridge.langgraph")
 # A history that changes before every turn is a habit of the graph's by the third time.
@@ -87,6 +88,19 @@ class Turn:
             error,
         )
         return _request(self.fields, self.whole())
+
+
+async def parent_is_gone(turn: Turn, error: ApiError, backend: Backend) -> bool:
+    """Whether an error means that the parent is gone: by what it says, else by a look at the parent."""
+    lost = turn.lost(error)
+    if lost is None:
+        try:
+            await backend.get(str(turn.plan.parent))
+        except (NotFound, PermissionDenied):
+            return True
+        except BridgeError:
+            return False
+    return bool(lost)
 
 
 def _request(fields: dict[str, Any], plan: Plan) -> dict[str, Any]:

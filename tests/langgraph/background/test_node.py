@@ -25,7 +25,7 @@ from bridge.errors import (
     UnsupportedCapability,
 )
 from bridge.interactions import Event, Interaction
-from bridge.jobs import JobStore, looking
+from bridge.jobs import JobStore, looking, tasks
 from bridge.langgraph import InteractionsState, interactions_node
 from bridge.langgraph.background import files
 from bridge.langgraph.state import merge_interactions

@@ -10,7 +10,6 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from typing import Any
 
-from bridge.backend import Backend
 from bridge.errors import (
     ApiError,
     BridgeError,
@@ -18,9 +17,7 @@ from bridge.errors import (
     DeadlineExceeded,
     InvalidRequest,
     NotConfigured,
-    NotFound,
     OutcomeUnknown,
-    PermissionDenied,
     UnsupportedCapability,
 )
 from bridge.interactions import Assembler, Interaction, InteractionCreated
@@ -30,7 +27,7 @@ from bridge.jobs.tasks import finish, held
 from bridge.jobs.terms import Verdict, remaining
 from bridge.jobs.waking import alive
 
-from ..turns import Turn
+from ..turns import Turn, parent_is_gone
 from .places import Standing
 from .settings import LABEL, Settings
 from .telling import Teller
@@ -215,7 +212,7 @@ async def _call(
             try:
                 interaction = await _created(settings, fields, write, seen)
             except ApiError as error:
-                if turn is None or not await _is_lost(settings, turn, error):
+                if turn is None or not await parent_is_gone(turn, error, settings.backend):
                     raise
                 # The turn as a new chain, once.
                 fields = {**turn.replay(error), **settings.marks(job.token)}
@@ -275,25 +272,6 @@ async def _created(
     teller.look(interaction)
     teller.state(interaction.id, interaction.status)
     return interaction
-
-
-async def _is_lost(settings: Settings, turn: Turn, error: ApiError) -> bool:
-    """Whether the error means that the parent is gone."""
-    lost = turn.lost(error)
-    if lost is None:
-        lost = await parent_is_gone(settings.backend, str(turn.plan.parent))
-    return lost
-
-
-async def parent_is_gone(backend: Backend, parent: str) -> bool:
-    """Whether the service has lost an interaction."""
-    try:
-        await backend.get(parent)
-    except (NotFound, PermissionDenied):
-        return True
-    except BridgeError:
-        pass
-    return False
 
 
 async def _abandon(settings: Settings, job: Job, call: asyncio.Future[Job]) -> None:
