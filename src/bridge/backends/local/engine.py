@@ -17,25 +17,21 @@ import tempfile
 import time
 import uuid
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any, TypedDict
 
 from bridge.errors import ApiError, BridgeError, api_error
 from bridge.interactions import (
     Agent,
-    AntigravityConfig,
     CodeExecutionTool,
     CreateAgentInteraction,
     CreateInteraction,
     EnvironmentConfig,
     Event,
-    GenerationConfig,
     Interaction,
     Step,
     WebhookConfig,
-    meaning_of,
-    pending_calls,
 )
 from bridge.interactions.interaction import input_steps
 
@@ -47,6 +43,7 @@ from .responders.rules import RuleResponder
 from .sandbox import MontySandbox, RunResult, Sandbox
 from .settings import Controls, Switches, controlled
 from .store import Store
+from .turns.ending import to_its_end
 from .turns.events import place_of
 from .turns.record import Record, interaction_of, new_call_id, new_interaction_id
 from .turns.run import Run
@@ -259,7 +256,7 @@ class Engine:
             if chain:  # the next hop answers the input of the hop before it
                 steps, chain = chain[-1].input, chain[:-1]
         turn = await self._turn(request, steps, _steps_of(chain), agent, tools, environment)
-        meter = _meter(request, steps, agent, tools)
+        meter = Meter.of(request, steps, agent=agent, tools=tools)
         run = Run(record, drop_after=controls.drop_after)
         opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._tasks.add(run)
@@ -430,26 +427,17 @@ class Engine:
         answer = self._responder.respond(turn)
         if controls != Controls():
             answer = controlled(answer, controls, turn)
-        try:
-            async for item in answer:
-                if isinstance(item, Ending):
-                    if not meaning_of(item.status).ends_wait:
-                        raise ValueError(f"no turn ends with the status {item.status!r}")
-                    return item
-                step, status = meter.take(item)
+        async with aclosing(to_its_end(answer, meter)) as items:
+            async for item in items:
                 run.record.usage = meter.usage()
-                if step is not None:
-                    if run.record.stored:
-                        await self._store.add_step(run.record.id, len(run.record.steps), step)
-                    if run.closed:
-                        return _STOPPED
-                    run.add(step)
-                if status is not None:
-                    return Ending(status=status)
-        finally:
-            if isinstance(answer, AsyncGenerator):
-                await answer.aclose()
-        return Ending(status="requires_action" if pending_calls(run.record.steps) else "completed")
+                if isinstance(item, Ending):
+                    return item
+                if run.record.stored:
+                    await self._store.add_step(run.record.id, len(run.record.steps), item)
+                if run.closed:
+                    break
+                run.add(item)
+        return _STOPPED
 
     async def _end(self, run: Run, ending: Ending) -> None:
         """Closes a turn. The first ending counts."""
@@ -513,21 +501,6 @@ class Engine:
     async def _purge(self) -> None:
         if self._retention is not None:
             await self.environments.remove(await self._store.purge(self._oldest()))
-
-
-def _meter(request: CreateInteraction, steps: list[Step], agent: Agent | None, tools: list[Any]) -> Meter:
-    """The budgets of a turn."""
-    instruction = agent.system_instruction if agent is not None else request.system_instruction
-    config = agent.agent_config if agent is not None else None
-    generation = getattr(request, "generation_config", None) or GenerationConfig()
-    return Meter(
-        input=steps,
-        instruction=instruction,
-        tools=tools,
-        max_output_tokens=generation.max_output_tokens,
-        max_total_tokens=config.max_total_tokens if isinstance(config, AntigravityConfig) else None,
-        stop_sequences=generation.stop_sequences or (),
-    )
 
 
 def _webhook(request: CreateInteraction, controls: Controls) -> dict[str, Any]:

@@ -18,7 +18,18 @@ from bridge.interactions.steps.server_tools import DELTA_KINDS
 if TYPE_CHECKING:
     from .record import Record
 
-__all__ = ["Wire", "closing_events", "event_id", "events_of", "opening_events", "place_of", "step_events", "timestamp"]
+__all__ = [
+    "Wire",
+    "closing_events",
+    "event_id",
+    "events_of",
+    "json_pieces",
+    "opening_events",
+    "pieces_of",
+    "place_of",
+    "step_events",
+    "timestamp",
+]
 
 Wire = dict[str, Any]
 _PIECE = 20  # characters of text in a delta, about; more where a text would make too many of them
@@ -117,7 +128,7 @@ def _split(wire: Wire) -> tuple[Wire, list[Wire]]:
         return start, deltas
     if kind == "function_call":
         text = json.dumps(wire.get("arguments", {}), separators=(",", ":"), ensure_ascii=False)
-        pieces = [{"arguments": piece, "type": "arguments_delta"} for piece in _halves(_chunks(text, 16))]
+        pieces = [{"arguments": piece, "type": "arguments_delta"} for piece in json_pieces(text)]
         return {"signature": "", **wire, "arguments": {}}, pieces
     if kind in _WHOLE:
         key = "call_id" if "call_id" in wire else "id"
@@ -134,10 +145,20 @@ def _content(content: Wire) -> Iterator[Wire]:
     if content.get("type") != "text":
         yield content
         return
-    for piece in _halves(_words(content["text"])):
+    for piece in pieces_of(content["text"]):
         yield {"text": piece, "type": "text"}
     if content.get("annotations"):
         yield {"annotations": content["annotations"], "type": "text_annotation_delta"}
+
+
+def pieces_of(text: str) -> list[str]:
+    """A text as a stream brings it: some words at a time, in two pieces at least."""
+    return _halves(_words(text))
+
+
+def json_pieces(text: str) -> list[str]:
+    """JSON as a stream brings it: some letters at a time, in two pieces at least."""
+    return _halves(_chunks(text, 16))
 
 
 def _words(text: str) -> list[str]:

@@ -10,11 +10,15 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Self
 
 from bridge.interactions import (
+    Agent,
+    AntigravityConfig,
     CodeExecutionCall,
+    CreateInteraction,
     FunctionCall,
+    GenerationConfig,
     ModelOutput,
     Step,
     TextContent,
@@ -66,13 +70,37 @@ class Meter:
         self._max_total = max_total_tokens
         self._stops = [stop for stop in stop_sequences if stop]
 
+        self.stopped_by: str | None = None
+        """The stop sequence that ended the turn."""
+
+    @classmethod
+    def of(
+        cls,
+        request: CreateInteraction,
+        input: Sequence[Step],
+        *,
+        agent: Agent | None = None,
+        tools: Sequence[Any] = (),
+    ) -> Self:
+        """The meter of a turn, with the budgets that its request and its agent set."""
+        config = agent.agent_config if agent is not None else None
+        generation = getattr(request, "generation_config", None) or GenerationConfig()
+        return cls(
+            input=input,
+            instruction=(agent or request).system_instruction,
+            tools=tools,
+            max_output_tokens=generation.max_output_tokens,
+            max_total_tokens=config.max_total_tokens if isinstance(config, AntigravityConfig) else None,
+            stop_sequences=generation.stop_sequences or (),
+        )
+
     def take(self, step: Step) -> tuple[Step | None, str | None]:
         """Counts a step. Gives what is kept of it, and the status with which the turn ends here, if it does."""
         kept: Step | None = step
         status: str | None = None
         if isinstance(step, ModelOutput) and self._stops:
-            kept, stopped = _stopped(step, self._stops)
-            status = "completed" if stopped else None
+            kept, self.stopped_by = _stopped(step, self._stops)
+            status = "completed" if self.stopped_by is not None else None
         written = _written(kept)
         left = None if self._max_output is None else self._max_output - self._output
         if left is not None and written > left:
@@ -164,12 +192,13 @@ def _shortened(step: ModelOutput, left: int) -> ModelOutput | None:
     return step.replace(content=content) if content else None
 
 
-def _stopped(step: ModelOutput, stops: Iterable[str]) -> tuple[ModelOutput, bool]:
+def _stopped(step: ModelOutput, stops: Iterable[str]) -> tuple[ModelOutput, str | None]:
     content: list[Any] = []
     for item in step.content or ():
         text = item.text if isinstance(item, TextContent) else ""
-        places = [text.find(stop) for stop in stops if stop in text]
+        places = [(text.find(stop), stop) for stop in stops if stop in text]
         if places:
-            return step.replace(content=[*content, item.replace(text=text[: min(places)])]), True
+            place, stop = min(places)
+            return step.replace(content=[*content, item.replace(text=text[:place])]), stop
         content.append(item)
-    return step, False
+    return step, None
