@@ -1308,6 +1308,68 @@ VERIFICATION: tuple[Requirement, ...] = (
     R("jobs:webhooks:configured", "A verifier that could not tell is refused, without a secret in the text.", "ours"),
 )
 
+VENDORS: tuple[Requirement, ...] = (
+    R(
+        "vendors:anthropic:messages",
+        "The stand-in answers Anthropic's Messages as the official SDK reads them.",
+        "Anthropic: Messages",
+    ),
+    R(
+        "vendors:anthropic:stream",
+        "Its streams have the API's events and make the message that comes unstreamed.",
+        "Anthropic: Streaming messages",
+    ),
+    R(
+        "vendors:anthropic:thinking",
+        "Thinking comes where it is asked for; only its own, unchanged, is taken back.",
+        "Anthropic: Extended thinking",
+    ),
+    R(
+        "vendors:anthropic:refused",
+        "What the Messages API refuses is refused, in its form and its words.",
+        "Anthropic: Errors, Tool use",
+    ),
+    R(
+        "vendors:openai:responses",
+        "The stand-in answers OpenAI's Responses as the official SDK reads them, with and without a store.",
+        "OpenAI: Responses",
+    ),
+    R(
+        "vendors:openai:chat",
+        "The stand-in answers OpenAI's Chat Completions as the official SDK reads them.",
+        "OpenAI: Chat Completions",
+    ),
+    R(
+        "vendors:openai:stream",
+        "Its streams have the APIs' events and make the answer that comes unstreamed.",
+        "OpenAI: Streaming",
+    ),
+    R(
+        "vendors:openai:refused",
+        "What OpenAI's APIs refuse is refused, in their form, words and codes.",
+        "OpenAI: Error codes, Function calling",
+    ),
+    R(
+        "vendors:ways",
+        "A stand-in is reached in its process, as an ASGI app, and on a port of this machine.",
+        "issue: adapters",
+    ),
+    R("vendors:recorded", "A stand-in keeps everything it is sent, and no key.", "issue: adapters"),
+    R("vendors:key", "A request without a key is refused as by the vendor.", "ours"),
+    R("vendors:failures", "What fails inside a stand-in is the vendor's own error, once, without its inside.", "ours"),
+    R("vendors:gone", "A client that leaves ends the answer that was made for it.", "ours"),
+    R(
+        "vendors:langchain",
+        "The vendors' LangChain packages run agents and structured output against the stand-ins.",
+        "issue: adapters",
+    ),
+    R(
+        "vendors:standard",
+        "LangChain's suite for chat models passes by the vendors' packages against the stand-ins.",
+        "langchain-tests",
+    ),
+)
+
 CLI: tuple[Requirement, ...] = (
     R("cli:commands", "The command line helps, and refuses what it does not know.", "ours"),
     R("cli:serve", "serve prints its address once it answers, and ends with 0.", "issue: embedded service"),
@@ -1618,6 +1680,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     *JOBS,
     *VERIFICATION,
     *TOOLS,
+    *VENDORS,
     *CLI,
     *STARTS,
     *CRASHES,
@@ -1629,5 +1692,10 @@ SKIPS: dict[str, str] = {
     "Model is not serializable": "LangChain loads only classes of its own list; a third party's must not claim to be one.",
     "Test requires pydantic 2.": "Stands in LangChain's suite; pydantic is 2 here, so the test runs.",
     "VCR not set up": "LangChain's suite would compare recordings of the internet; the service here answers itself.",
+    "Test requires json mode support.": "LangChain's package for the vendor has no such mode.",
+    "Model does not support audio inputs.": "The vendor's API takes no sound.",
+    "Model does not explicitly support Anthropic inputs.": "The form is another vendor's, or signed by the real service.",
+    "Model does not support image tool message.": "The vendor's API takes no picture in a result.",
+    "Model does not support PDF tool message.": "The vendor's API takes no document in a result.",
     "campaign": "Too long for every run; `make campaign` runs it.",
 }

@@ -13,11 +13,19 @@ from bridge._lazy import lazy
 if TYPE_CHECKING:
     from .backend import LocalBackend
     from .engine import Engine
-    from .responders import RuleResponder, ScriptedResponder
+    from .responders import Responder, RuleResponder, ScriptedResponder
     from .sandbox import MontySandbox
     from .settings import Switches
 
-__all__ = ["Engine", "LocalBackend", "MontySandbox", "RuleResponder", "ScriptedResponder", "Switches"]
+__all__ = [
+    "Engine",
+    "LocalBackend",
+    "MontySandbox",
+    "Responder",
+    "RuleResponder",
+    "ScriptedResponder",
+    "Switches",
+]
 
 __getattr__, __dir__ = lazy(
     __name__,
@@ -25,6 +33,7 @@ __getattr__, __dir__ = lazy(
         "Engine": "engine",
         "LocalBackend": "backend",
         "MontySandbox": "sandbox",
+        "Responder": "responders.base",
         "RuleResponder": "responders.rules",
         "ScriptedResponder": "responders.scripted",
         "Switches": "settings",
