@@ -1357,6 +1357,7 @@ VENDORS: tuple[Requirement, ...] = (
     R("vendors:recorded", "A stand-in keeps everything it is sent, and no key.", "issue: adapters"),
     R("vendors:key", "A request without a key is refused as by the vendor.", "ours"),
     R("vendors:failures", "What fails inside a stand-in is the vendor's own error, once, without its inside.", "ours"),
+    R("vendors:bodies", "Whatever a body holds, it is answered or refused, and no stand-in fails at it.", "ours"),
     R("vendors:gone", "A client that leaves ends the answer that was made for it.", "ours"),
     R(
         "vendors:langchain",

@@ -23,6 +23,7 @@ ROOMS = [
     "bridge.backend",
     "bridge.backends.gemini",
     "bridge.backends.local",
+    "bridge.backends.local.stand_ins",
     "bridge.connect",
     "bridge.errors",
     "bridge.http",
@@ -32,7 +33,9 @@ ROOMS = [
     "bridge.sessions",
     "bridge.tools",
     "bridge_anthropic",
+    "bridge_anthropic.testing",
     "bridge_openai",
+    "bridge_openai.testing",
 ]
 
 

@@ -89,7 +89,7 @@ def read(body: Mapping[str, Any]) -> Asked:
         raise Refused("max_tokens: Input should be greater than or equal to 1")
     turns = _merged(_need(body, "messages", list, ""))
     _check_calls(turns)
-    tools = _tools(body.get("tools") or [])
+    tools = _tools(_given(body, "tools", list, "") or [])
     mode, allowed, parallel = _choice(body.get("tool_choice"), tools)
     thinking, shown = _thinking(body, limit, mode)
     steps, system = _steps(turns)
@@ -104,7 +104,7 @@ def read(body: Mapping[str, Any]) -> Asked:
             schema=_schema(body),
             summaries=thinking and shown,
             max_tokens=limit,
-            stops=body.get("stop_sequences") or (),
+            stops=_given(body, "stop_sequences", list, "") or (),
         ),
         thinking=thinking,
         shown=shown,
@@ -132,6 +132,11 @@ def _need(value: Any, name: str, kind: type, place: str) -> Any:
         names = {str: "string", int: "integer", list: "list", dict: "dictionary"}
         raise Refused(f"{where}: Input should be a valid {names[kind]}")
     return value[name]
+
+
+def _given(value: Any, name: str, kind: type, place: str) -> Any:
+    """A field that may be left out or null; None then."""
+    return _need(value, name, kind, place) if value.get(name) is not None else None
 
 
 def _merged(messages: list[Any]) -> list[_Turn]:
@@ -358,7 +363,8 @@ def _thinking(body: Mapping[str, Any], limit: int, mode: str) -> tuple[bool, boo
 
 
 def _schema(body: Mapping[str, Any]) -> Any:
-    wanted = (body.get("output_config") or {}).get("format") or body.get("output_format")
+    config = _given(body, "output_config", dict, "") or {}
+    wanted = config.get("format") or body.get("output_format")
     if wanted is None:
         return None
     if _need(wanted, "type", str, "output_config.format") != "json_schema":

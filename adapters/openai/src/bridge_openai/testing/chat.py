@@ -28,6 +28,7 @@ from .checks import (
     call_choice,
     fields,
     functions_of,
+    given,
     lacking,
     media,
     need,
@@ -95,7 +96,7 @@ class Completion:
     """One answer: `events` once, then `whole`."""
 
     def __init__(self, body: Mapping[str, Any], responder: Responder) -> None:
-        self._with_usage = bool((body.get("stream_options") or {}).get("include_usage"))
+        self._with_usage = bool((given(body, "stream_options", dict) or {}).get("include_usage"))
         self._answer = Answering(
             responder,
             _read(body),
@@ -182,9 +183,11 @@ def _read(body: Mapping[str, Any]) -> CreateModelInteraction:
     if not messages:
         raise _empty("messages")
     steps, system, said = _steps(messages)
-    functions = functions_of(body.get("tools"), key="function")
+    functions = functions_of(body, key="function")
     mode, allowed = call_choice(body.get("tool_choice"), functions, key="function")
     stop = body.get("stop") or []
+    if not isinstance(stop, str):
+        stop = need(body, "stop", list) if stop else []
     return conversation(
         model=model,
         steps=steps,
@@ -193,7 +196,7 @@ def _read(body: Mapping[str, Any]) -> CreateModelInteraction:
         mode=mode,
         allowed=allowed,
         schema=text_format(body.get("response_format"), "response_format", "\n".join(said), key="json_schema"),
-        max_tokens=body.get("max_completion_tokens") or body.get("max_tokens"),
+        max_tokens=given(body, "max_completion_tokens", int) or given(body, "max_tokens", int),
         stops=[stop] if isinstance(stop, str) else stop,
     )
 
@@ -227,7 +230,7 @@ def _steps(messages: list[Any]) -> tuple[list[_Wire], list[str], list[str]]:
         if role in ("system", "developer"):
             system += [part["text"] for part in content]
         elif role == "user":
-            steps.append({"type": "user_input", "content": content})
+            steps.append({"type": "user_input", "content": content or [{"type": "text", "text": ""}]})
         else:
             calls = [*_calls(message, where)]
             if not calls and message.get("content") is None and message.get("refusal") is None:
@@ -251,11 +254,10 @@ def _none_waiting(waiting: list[str], number: int) -> None:
 
 
 def _calls(message: _Wire, where: str) -> list[_Wire]:
-    calls = message.get("tool_calls")
-    if calls == []:
+    if message.get("tool_calls") == []:
         raise _empty(f"{where}.tool_calls")
     steps = []
-    for number, call in enumerate(calls or ()):
+    for number, call in enumerate(given(message, "tool_calls", list, where) or ()):
         place = f"{where}.tool_calls[{number}]"
         call_id = need(call, "id", str, place)
         not_too_long(call_id, 40, f"{place}.id")

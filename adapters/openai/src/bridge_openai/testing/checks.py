@@ -18,6 +18,7 @@ __all__ = [
     "call_choice",
     "fields",
     "functions_of",
+    "given",
     "lacking",
     "media",
     "need",
@@ -42,6 +43,11 @@ def need(value: Any, name: str, kind: type, where: str = "") -> Any:
         message = f"Invalid type for '{param}': expected {_KINDS[kind]}, but got {got} instead."
         raise Refused(message, param=param, code="invalid_type")
     return found
+
+
+def given(value: Mapping[str, Any], name: str, kind: type, where: str = "") -> Any:
+    """A field that may be left out or null; None then. Raises `Refused`."""
+    return need(value, name, kind, where) if value.get(name) is not None else None
 
 
 def fields(value: Mapping[str, Any], known: Collection[str], where: str = "") -> None:
@@ -78,10 +84,10 @@ def not_too_long(text: str, longest: int, param: str) -> None:
         raise Refused(message, param=param, code="string_above_max_length")
 
 
-def functions_of(tools: Any, *, key: str | None) -> list[dict[str, Any]]:
-    """The functions among tools, whose definitions stand under `key`, or in the tool itself."""
+def functions_of(body: Mapping[str, Any], *, key: str | None) -> list[dict[str, Any]]:
+    """The functions among a request's tools, whose definitions stand under `key`, or in the tool itself."""
     functions: list[dict[str, Any]] = []
-    for number, tool in enumerate(tools or ()):
+    for number, tool in enumerate(given(body, "tools", list) or ()):
         where = f"tools[{number}]"
         kind = need(tool, "type", str, where)
         if kind != "function":
@@ -102,8 +108,8 @@ def functions_of(tools: Any, *, key: str | None) -> list[dict[str, Any]]:
             _check_schema(
                 schema, function.get("strict") is True, told, f"{place}.parameters", "invalid_function_schema"
             )
-        given = {"name": name, "description": function.get("description"), "parameters": schema}
-        functions.append({field: value for field, value in given.items() if value is not None})
+        described = {"name": name, "description": function.get("description"), "parameters": schema}
+        functions.append({field: value for field, value in described.items() if value is not None})
     return functions
 
 

@@ -19,6 +19,7 @@ from .checks import (
     call_choice,
     fields,
     functions_of,
+    given,
     lacking,
     media,
     need,
@@ -209,12 +210,12 @@ def _read(body: Mapping[str, Any], kept: Kept) -> _Asked:
     told = [(item, _content(item, "input")) if _kind(item) == "message" else (item, []) for item in items]
     system = [part["text"] for item, parts in told if item.get("role") in ("system", "developer") for part in parts]
     said = [part["text"] for _, parts in told for part in parts if part["type"] == "text"]
-    functions = functions_of(body.get("tools"), key=None)
+    functions = functions_of(body, key=None)
     mode, allowed = call_choice(body.get("tool_choice"), functions, key=None)
-    reasoning, include = body.get("reasoning"), body.get("include") or ()
+    reasoning, include = given(body, "reasoning", dict), given(body, "include", list) or ()
     if "message.output_text.logprobs" in include:
         raise Refused("The stand-in has no log probabilities.", param="include")
-    instructions = body.get("instructions")
+    instructions = given(body, "instructions", str)
     request = conversation(
         model=model,
         steps=[step for item, parts in told for step in _steps(item, parts)],
@@ -222,7 +223,7 @@ def _read(body: Mapping[str, Any], kept: Kept) -> _Asked:
         functions=functions,
         mode=mode,
         allowed=allowed,
-        schema=text_format((body.get("text") or {}).get("format"), "text.format", "\n".join(said), key=None),
+        schema=text_format((given(body, "text", dict) or {}).get("format"), "text.format", "\n".join(said), key=None),
         summaries=bool((reasoning or {}).get("summary")),
         max_tokens=limit,
     )
@@ -231,14 +232,14 @@ def _read(body: Mapping[str, Any], kept: Kept) -> _Asked:
 
 
 def _input(body: Mapping[str, Any]) -> list[_Wire]:
-    given = body.get("input")
-    if given is None or given in ("", []):
+    items = body.get("input")
+    if items is None or items in ("", []):
         if body.get("previous_response_id") is not None:
             return []
         message = "One of 'input' or 'previous_response_id' or 'prompt' or 'conversation' must be provided."
         raise Refused(message, code="missing_required_parameter")
-    if isinstance(given, str):
-        return [{"type": "message", "role": "user", "content": given}]
+    if isinstance(items, str):
+        return [{"type": "message", "role": "user", "content": items}]
     return list(need(body, "input", list))
 
 
@@ -257,9 +258,9 @@ def _check_item(item: Any, where: str, kept: Kept) -> None:
     kind = _kind(item)
     supported(kind, tuple(_ITEMS), f"{where}.type")
     fields(item, _ITEMS[kind], where)
-    given, prefix = item.get("id"), _PREFIXES.get(kind, "")
-    if isinstance(given, str) and not given.startswith(prefix):
-        message = f"Invalid '{where}.id': '{given}'. Expected an ID that begins with '{prefix}'."
+    name, prefix = given(item, "id", str, where), _PREFIXES.get(kind, "")
+    if name is not None and not name.startswith(prefix):
+        message = f"Invalid '{where}.id': '{name}'. Expected an ID that begins with '{prefix}'."
         raise Refused(message, param=f"{where}.id", code="invalid_value")
     _CHECKS[kind](item, where, kept)
 
@@ -383,8 +384,8 @@ def _steps(item: _Wire, content: list[_Wire]) -> list[_Wire]:
             arguments = arguments_of(item["arguments"], "input")
             return [{"type": "function_call", "id": item["call_id"], "name": item["name"], "arguments": arguments}]
         case "function_call_output":
-            given = item["output"]
-            value = given if isinstance(given, str) else _parts(given, _GIVEN, "input")
+            told = item["output"]
+            value = told if isinstance(told, str) else _parts(told, _GIVEN, "input")
             return [{"type": "function_result", "call_id": item["call_id"], "result": value}]
         case "reasoning":
             summary = [{"type": "text", "text": part["text"]} for part in item["summary"]]

@@ -11,9 +11,11 @@ from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
+from bridge.errors import ApiError
 from bridge.interactions import CreateModelInteraction, FunctionCall, ModelOutput, Step, TextContent, Thought
 from bridge.interactions.interaction import input_steps
 
+from ..checks import check_parts
 from ..responders.base import Ending, Responder, Turn
 from ..turns.ending import to_its_end
 from ..turns.record import new_call_id
@@ -49,6 +51,8 @@ def conversation(
         summaries: whether thoughts are shown in words.
         max_tokens: the most tokens of the answer.
         stops: texts before which the answer ends.
+
+    Raises `Refused` for what does not fit: a field of another type, data that is no base64.
     """
     choice: Any = mode if allowed is None else {"allowed_tools": {"mode": mode, "tools": list(allowed)}}
     generation = {
@@ -68,7 +72,12 @@ def conversation(
     if schema is not None:
         described = {} if schema is True else {"schema": schema}
         wire["response_format"] = {"type": "text", "mime_type": "application/json", **described}
-    return CreateModelInteraction.parse(wire)
+    request = CreateModelInteraction.parse(wire)
+    try:
+        check_parts(request)
+    except ApiError as error:
+        raise Refused(error.message) from None
+    return request
 
 
 class Answering:
