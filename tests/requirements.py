@@ -1358,6 +1358,7 @@ VENDORS: tuple[Requirement, ...] = (
     R("vendors:key", "A request without a key is refused as by the vendor.", "ours"),
     R("vendors:failures", "What fails inside a stand-in is the vendor's own error, once, without its inside.", "ours"),
     R("vendors:bodies", "Whatever a body holds, it is answered or refused, and no stand-in fails at it.", "ours"),
+    R("vendors:readme", "The examples of the adapters' own pages run.", "ours"),
     R("vendors:gone", "A client that leaves ends the answer that was made for it.", "ours"),
     R(
         "vendors:langchain",

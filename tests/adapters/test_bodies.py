@@ -12,10 +12,9 @@ import bridge_openai.testing
 import httpx2
 import pytest
 
-from bridge.backends.local import ScriptedResponder
 from bridge.backends.local.stand_ins import StandIn
 
-from .conftest import KEY, words
+from .conftest import KEY
 from .test_anthropic import IMAGE, RESULT, TEXT, USE, WEATHER, assistant, user
 from .test_openai import CALL, FLAT, NESTED, PNG, STRICT, TOOL, USER, called, output, said
 
@@ -109,7 +108,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 def service(path: str) -> StandIn:
     vendor = bridge_anthropic.testing if path == "/v1/messages" else bridge_openai.testing
-    return vendor.stand_in(ScriptedResponder([words("Yes.")] * 10_000))
+    return vendor.stand_in()
 
 
 @pytest.mark.covers("vendors:bodies")

@@ -136,8 +136,9 @@ def broken(job: Job, now: float) -> Verdict | None:
         return "budget"
     if job.deadline is not None and now >= job.deadline:
         return "deadline"
-    if overrun(job):
-        return "budget"
+    with suppress(NotConfigured):  # who looks may lack the prices that who started had
+        if overrun(job):
+            return "budget"
     stall_after = job.terms.get("stall_after")
     if stall_after is not None and now - progressed_at(job) >= stall_after:
         return "stalled"
@@ -184,7 +185,10 @@ _ALL = ("total_input_tokens", "total_tool_use_tokens", *_ANSWER)
 
 
 def overrun(job: Job) -> dict[str, float]:
-    """By how much a job went beyond its budget, by limit; empty where it did not, or where nothing is known."""
+    """By how much a job went beyond its budget, by limit; empty where it did not, or where nothing is known.
+
+    Raises `NotConfigured` where a budget is in money and genai-prices is not installed.
+    """
     used: dict[str, float | None] = {
         "seconds": None if job.ended is None else job.ended - job.created,
         "tokens": tokens_of(job.usage, answer_only=bool(job.terms.get("answer_only"))),
@@ -192,7 +196,6 @@ def overrun(job: Job) -> dict[str, float]:
     if "usd" in job.terms:
         from .prices import usd_of
 
-        with suppress(NotConfigured):  # who looks may lack what who started has
-            used["usd"] = usd_of(job.usage, job.terms.get("priced_as"))
+        used["usd"] = usd_of(job.usage, job.terms.get("priced_as"))
     over = {name: amount - job.terms[name] for name, amount in used.items() if amount is not None and name in job.terms}
     return {name: amount for name, amount in over.items() if amount > 0}
