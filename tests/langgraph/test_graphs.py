@@ -8,13 +8,17 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import bridge_anthropic.testing
+import bridge_openai.testing
 import pytest
 from langchain.agents import create_agent
 from langchain.agents.middleware import SummarizationMiddleware
+from langchain_anthropic import ChatAnthropic
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage, ToolMessage, trim_messages
 from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import tool
+from langchain_openai import ChatOpenAI
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.postgres import PostgresSaver
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
@@ -22,14 +26,16 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
+from pydantic import SecretStr
 
+from bridge.backends.local import ScriptedResponder
+from bridge.backends.local.stand_ins import seal
 from bridge.connect import sync_backend
 from bridge.sessions import QUOTE_HEADER
-from tests.receivers import served
 
 from .conftest import Service
-from .vendors import Vendors
 
+KEY = SecretStr("key")
 CONFIG: Any = {"configurable": {"thread_id": "1"}}
 BUDGET = ("The budget is 500.", "The team is small.", "What did I say the budget is?")
 
@@ -64,6 +70,10 @@ async def ask(graph: Any, text: str, streaming: bool = False) -> AIMessage:
     return answer
 
 
+def words(text: str) -> dict[str, Any]:
+    return {"type": "model_output", "content": [{"type": "text", "text": text}]}
+
+
 def quoted(author: str, text: str) -> str:
     return f"{QUOTE_HEADER.format(author=author)}\n{text}"
 
@@ -71,12 +81,29 @@ def quoted(author: str, text: str) -> str:
 @pytest.mark.covers("langgraph:graph:vendors")
 async def test_claude_and_gpt_in_between_reach_gemini_exactly_once(service: Service, streaming: bool) -> None:
     """Their real packages, with a tool loop of Claude's: texts, calls and results, nothing of their thinking, and never again."""
-    vendors = Vendors([{"city": "Oslo"}, "It is sunny in Oslo.", "So take a hat."])
-    with served(vendors.app) as url:
+
+    def says(step: dict[str, Any]) -> list[dict[str, Any]]:
+        return [{"type": "thought", "summary": [{"type": "text", "text": "SECRET thought"}]}, step]
+
+    call = {"type": "function_call", "id": "toolu_1", "name": "get_weather", "arguments": {"city": "Oslo"}}
+    claude_says = [says(call), says(words("It is sunny in Oslo."))]
+    at_claude = bridge_anthropic.testing.stand_in(ScriptedResponder(claude_says))
+    at_gpt = bridge_openai.testing.stand_in(ScriptedResponder([says(words("So take a hat."))]))
+    async with at_claude.served() as claude_url, at_gpt.served() as gpt_url:
         speakers: dict[str, BaseChatModel] = {
             "gemini": service.chat(),
-            "claude": vendors.claude(url),
-            "gpt": vendors.gpt(url),
+            "claude": ChatAnthropic(
+                model="claude-9", base_url=claude_url, api_key=KEY, thinking={"type": "adaptive"}, timeout=20
+            ),
+            "gpt": ChatOpenAI(
+                model="gpt-9",
+                base_url=gpt_url,
+                api_key=KEY,
+                use_responses_api=True,
+                reasoning={"summary": "auto"},
+                include=["reasoning.encrypted_content"],
+                timeout=20,
+            ),
         }
 
         def speaker(name: str) -> Any:
@@ -104,7 +131,7 @@ async def test_claude_and_gpt_in_between_reach_gemini_exactly_once(service: Serv
         await ask(graph, "gpt: and now?")
         second = await ask(graph, "gemini: what did they say?", streaming)
         await ask(graph, "gemini: thanks", streaming)
-    claude, gpt = "claude-9 (anthropic)", "gpt-9 (openai)"
+    claude, gpt = "local-claude-9 (anthropic)", "local-gpt-9 (openai)"
     assert service.texts() == [
         ["gemini: hello"],
         [
@@ -119,13 +146,17 @@ async def test_claude_and_gpt_in_between_reach_gemini_exactly_once(service: Serv
         ["gemini: thanks"],
     ]
     assert [request.get("previous_interaction_id") for request in service.sent] == [None, first.id, second.id]
-    assert "SECRET" not in json.dumps(service.sent)
+    signature = seal("anthropic", "SECRET thought")
+    assert signature in json.dumps(at_claude.requests[-1].body)
+    assert not [secret for secret in ("SECRET", signature) if secret in json.dumps(service.sent)]
     known = await service.local.get(str(second.id), include_input=True)
     kept = json.dumps([step.to_wire() for step in known.steps or []])
     assert "SECRET" not in kept
     own = first.additional_kwargs["google_interactions"]["steps"][0]["signature"]
     assert own
-    assert own not in json.dumps(vendors.sent)
+    told = json.dumps([sent.body for sent in (*at_claude.requests, *at_gpt.requests)])
+    assert "weather?" in told
+    assert own not in told
 
 
 @pytest.mark.covers("langgraph:graph:checkpointers")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator
-from typing import Any
+from typing import Any, assert_never
 
 from bridge.backends.local import Responder
 from bridge.backends.local.stand_ins import Answering, Event, Refused, json_pieces, new_call_id, pieces_of, seal
@@ -85,6 +85,8 @@ class Message:
                     )
                     for text in texts
                 ]
+            case _:
+                assert_never(step)
 
     def _stop_reason(self) -> str:
         if self._answer.stopped_by is not None:

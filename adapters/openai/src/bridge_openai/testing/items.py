@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, assert_never
 
 from bridge.backends.local.stand_ins import json_pieces, new_call_id, pieces_of, seal
 from bridge.interactions import FunctionCall, ModelOutput, TextContent, Thought
@@ -54,6 +54,8 @@ class Items:
                     "content": [_text(text) for text in texts],
                 }
                 yield message, _message(message)
+            case _:
+                assert_never(step)
 
 
 def _reasoning(item: _Wire) -> _Events:

@@ -183,5 +183,5 @@ _BROKEN = Refused("The stand-in failed; its log says why.", status=500, kind="ap
 
 def _frame(event: Event) -> bytes:
     head = "" if event.name is None else f"event: {event.name}\n"
-    data = event.data if isinstance(event.data, str) else json.dumps(event.data, ensure_ascii=False)
+    data = event.data if isinstance(event.data, str) else json.dumps(event.data)
     return f"{head}data: {data}\n\n".encode()
