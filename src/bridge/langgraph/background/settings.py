@@ -14,6 +14,7 @@ from langchain_core.messages import AnyMessage
 
 from bridge.backend import Backend
 from bridge.errors import InvalidRequest
+from bridge.jobs.starting import LABEL
 from bridge.jobs.stores.store import JobStore
 from bridge.jobs.terms import Terms
 from bridge.sessions import Plan, plan
@@ -22,12 +23,10 @@ from bridge.sessions.history import Digest
 from ..messages import system_instruction, to_history
 from ..turns import Turn
 
-__all__ = ["LABEL", "Approval", "Settings", "Wait"]
+__all__ = ["Approval", "Settings", "Wait"]
 
 Wait = Literal["interrupt", "await", "auto"]
 Approval = Literal["calls", "plan"]
-# The label, and the field of a webhook's metadata, that carries a job's token.
-LABEL = "bridge-job"
 _NO_ENVIRONMENT, _PER_THREAD = "none", "per_thread"
 
 

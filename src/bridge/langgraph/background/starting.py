@@ -10,26 +10,17 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from typing import Any
 
-from bridge.errors import (
-    ApiError,
-    BridgeError,
-    ConnectionFailed,
-    DeadlineExceeded,
-    InvalidRequest,
-    NotConfigured,
-    OutcomeUnknown,
-    UnsupportedCapability,
-)
+from bridge.errors import ApiError, BridgeError, DeadlineExceeded, OutcomeUnknown
 from bridge.interactions import Assembler, Interaction, InteractionCreated
 from bridge.jobs.job import Intent, Job
 from bridge.jobs.looking import stop, until_term
+from bridge.jobs.starting import LABEL, known, made, recorded
 from bridge.jobs.tasks import finish, held
 from bridge.jobs.terms import Verdict, remaining
-from bridge.jobs.waking import alive
 
 from ..turns import Turn, parent_is_gone
 from .places import Standing
-from .settings import LABEL, Settings
+from .settings import Settings
 from .telling import Teller
 
 __all__ = ["start"]
@@ -76,7 +67,7 @@ async def start(
         deadline=settings.deadline,
         terms=terms,
     )
-    job, new = await _recorded(settings, intent)
+    job, new = await recorded(jobs, intent)
     if earlier is not None and earlier.token != job.token:
         await _superseded(settings, earlier)
     if not new and job.interaction_id is None:
@@ -92,22 +83,6 @@ async def start(
     return {**kept, "job": job.token, "interactions": {settings.name: left}}
 
 
-async def _recorded(settings: Settings, intent: Intent) -> tuple[Job, bool]:
-    """The job of a place. A run that is cancelled meanwhile leaves no record of a start that it never made."""
-    work = held(settings.jobs.intend(intent))
-    try:
-        return await asyncio.shield(work)
-    except asyncio.CancelledError:
-
-        async def undo() -> None:
-            job, new = await work
-            if new:
-                await settings.jobs.withdraw(job.token)
-
-        await finish(undo())
-        raise
-
-
 async def _superseded(settings: Settings, earlier: Job) -> None:
     """Settles the job that this start goes on from, whose result is on disk. One that still runs was left behind, and is given up or not."""
     if earlier.state == "settled":
@@ -118,25 +93,10 @@ async def _superseded(settings: Settings, earlier: Job) -> None:
 
 
 async def _unknown(settings: Settings, intent: Intent, job: Job) -> tuple[Job, bool]:
-    """A start of which it is not known whether it was made, and whether it is this run's to make.
-
-    Where another run is making it, that is waited for; then counts what a webhook says of it, else what the node was told to do.
-    """
-    jobs, clock = settings.jobs, asyncio.get_running_loop().time
-    until = clock() + jobs.lease
-    while job.interaction_id is None and jobs.now() < job.busy and clock() < until:
-        await asyncio.sleep(_UNDER_WAY_PAUSE)
-        found = await jobs.get(job.token)
-        if found is None:  # it was refused
-            job, new = await _recorded(settings, intent)
-            if new:
-                return job, True
-        else:
-            job = found
-    if job.interaction_id is not None:
-        return job, False
-    for arrival in await jobs.arrivals(token=job.token):
-        return await jobs.bind(job.token, arrival.interaction_id), False
+    """A start that was recorded before, and whether it is this run's to make: where nobody knows, what the node was told to do."""
+    job, new = await known(settings.jobs, intent, job)
+    if new or job.interaction_id is not None:
+        return job, new
     if settings.on_unknown_start == "recreate":
         _log.warning(
             "%s: job %s was recorded and may have been started before; it is started again", job.name, job.token
@@ -206,50 +166,18 @@ async def _call(
     seen: Assembler,
 ) -> Job:
     """Starts the interaction and binds it. `seen` is what has come of one that runs inside its start."""
-    jobs, fields = settings.jobs, {**request, **settings.marks(job.token)}
-    async with alive(jobs, job.token):
+    marks = settings.marks(job.token)
+
+    async def create() -> Interaction:
         try:
-            try:
-                interaction = await _created(settings, fields, write, seen)
-            except ApiError as error:
-                if turn is None or not await parent_is_gone(turn, error, settings.backend):
-                    raise
-                # The turn as a new chain, once.
-                fields = {**turn.replay(error), **settings.marks(job.token)}
-                interaction = await _created(settings, fields, write, seen)
-        except BridgeError as error:
-            if seen.id:  # it runs, or ran: who comes by again finds it
-                await jobs.bind(job.token, seen.id, seen.status)
-            elif _never_began(error):
-                await jobs.withdraw(job.token)
-            else:
-                await jobs.note(job.token, busy=jobs.now())  # nobody is making it any more
-            raise
-        return await _bound(settings, job, interaction)
+            return await _created(settings, {**request, **marks}, write, seen)
+        except ApiError as error:
+            if turn is None or not await parent_is_gone(turn, error, settings.backend):
+                raise
+            # The turn as a new chain, once.
+            return await _created(settings, {**turn.replay(error), **marks}, write, seen)
 
-
-async def _bound(settings: Settings, job: Job, interaction: Interaction) -> Job:
-    """The job with the interaction that was paid for. Where the store is away for longer, the error names both."""
-    for pause in _BIND_PAUSES:
-        try:
-            return await settings.jobs.bind(job.token, interaction.id, interaction.status)
-        except (ConnectionFailed, NotConfigured) as error:
-            failure = error
-            await asyncio.sleep(pause)
-    raise OutcomeUnknown(
-        f"{job.name}: interaction {interaction.id} was started, and the job store could not be told ({failure}); once it is back, bind "
-        f"it with `interactions-bridge jobs bind {job.token} {interaction.id}`, then run the thread again",
-        partial=interaction,
-    )
-
-
-def _never_began(error: BridgeError) -> bool:
-    """Whether an error of a create means that surely nothing was started."""
-    if isinstance(error, ConnectionFailed):
-        return not error.sent
-    if isinstance(error, ApiError):  # refused, in the API's own form where it is the server's fault
-        return error.status not in (408, 499) and (error.status < 500 or (error.status == 503 and bool(error.body)))
-    return isinstance(error, InvalidRequest | UnsupportedCapability | NotConfigured)
+    return await made(settings.jobs, job, create, lambda: seen.id)
 
 
 async def _created(
@@ -287,9 +215,3 @@ async def _abandon(settings: Settings, job: Job, call: asyncio.Future[Job]) -> N
 
     if not await finish(end()):
         _log.error("%s: job %s is still being started although its run was cancelled", job.name, job.token)
-
-
-# Seconds between two looks at a start that another run is making.
-_UNDER_WAY_PAUSE = 0.1
-# Seconds after each attempt to record what was paid for.
-_BIND_PAUSES = (0.1, 1.0, 3.0, 5.0, 0.0)

@@ -20,6 +20,7 @@ from bridge.errors import NotConfigured
 from bridge.jobs import waking
 from bridge.jobs.job import Job
 from bridge.jobs.receiving import Receiver
+from bridge.jobs.starting import LABEL
 from bridge.jobs.stores.store import JobStore
 from bridge.jobs.sweeping import Sweep, sweep
 from bridge.jobs.verification import WebhookVerifier
@@ -27,7 +28,6 @@ from bridge.jobs.waking import Resumer, Woken
 
 from .node import settings_of
 from .resuming import GraphResumer, ServerResumer
-from .settings import LABEL
 
 __all__ = ["Sweeper", "wake", "webhook_app"]
 
