@@ -334,3 +334,13 @@ def test_the_digest_sees_no_form_of_langchains() -> None:
 def test_a_refusal_of_openai_is_a_text() -> None:
     """What a model said is not lost because its vendor has a word of its own for it."""
     assert to_history([foreign([{"type": "refusal", "refusal": "No."}])])[0].content == [text("No.")]
+
+
+@pytest.mark.covers("langgraph:messages:content")
+def test_an_answer_of_this_api_that_was_edited_into_another_vendors_form_is_read() -> None:
+    """Its translation is made of its content, and not the other way round as well."""
+    edited = AIMessage(["See.", {"type": "dream"}], response_metadata={"model_provider": "google_interactions"})
+    assert to_history([edited])[0].content == [text("See.")]
+    assert edited.content_blocks == [{"type": "text", "text": "See."}, {"type": "dream"}]
+    versioned = edited.model_copy(update={"response_metadata": {"output_version": "v1"}})
+    assert to_history([versioned])[0].content[0] == text("See.")

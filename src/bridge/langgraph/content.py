@@ -13,8 +13,10 @@ from langchain_core.messages import AIMessage, BaseMessage
 
 from bridge.sessions import Part, Refused
 
-__all__ = ["MEDIA", "NOT_SAID", "block_of", "citation_of", "parts_of"]
+__all__ = ["MEDIA", "NOT_SAID", "PROVIDER", "block_of", "citation_of", "parts_of", "standard_blocks"]
 
+# What LangChain calls the vendor of this API's answers.
+PROVIDER = "google_interactions"
 MEDIA = ("image", "audio", "video", "document")
 # What a media block may say beyond its bytes, under the API's own names.
 _EXTRAS = ("resolution", "sample_rate", "channels", "processing")
@@ -68,7 +70,7 @@ def parts_of(message: BaseMessage) -> str | list[Part]:
 def _translated(message: BaseMessage, from_assistant: bool) -> list[Part]:
     """The same by way of LangChain's translation of other vendors' blocks, which takes its time."""
     parts: list[Part] = []
-    for number, outer in enumerate(_blocks(message)):
+    for number, outer in enumerate(standard_blocks(message)):
         private = outer.get("type") == "non_standard" and isinstance(outer.get("value"), dict)
         block = outer["value"] if private else outer
         kind = block.get("type")
@@ -84,9 +86,13 @@ def _translated(message: BaseMessage, from_assistant: bool) -> list[Part]:
     return parts
 
 
-def _blocks(message: BaseMessage) -> list[dict[str, Any]]:
+def standard_blocks(message: BaseMessage) -> list[dict[str, Any]]:
     """LangChain's standard blocks of a message, with the short form of `image_url` it does not know made long."""
     content: Any = message.content
+    if message.response_metadata.get("model_provider") == PROVIDER:
+        # Its translation is made of what this makes of the content.
+        facts = {name: value for name, value in message.response_metadata.items() if name != "model_provider"}
+        message = message.model_copy(update={"response_metadata": facts})
     if any(isinstance(block, dict) and isinstance(block.get("image_url"), str) for block in content):
         content = [
             {**block, "image_url": {"url": block["image_url"]}}
@@ -95,8 +101,9 @@ def _blocks(message: BaseMessage) -> list[dict[str, Any]]:
             for block in content
         ]
         message = message.model_copy(update={"content": content})
-    blocks: list[dict[str, Any]] = [dict(block) for block in message.content_blocks]
-    return blocks
+    return [
+        {"type": "text", "text": block} if isinstance(block, str) else dict(block) for block in message.content_blocks
+    ]
 
 
 def _part(block: Mapping[str, Any]) -> dict[str, Any] | None:

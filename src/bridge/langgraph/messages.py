@@ -20,11 +20,10 @@ from langchain_core.messages import (
 from bridge.errors import InvalidRequest
 from bridge.sessions import Anchor, Call, Message, Part, Refused
 
-from .content import parts_of
+from .content import PROVIDER, parts_of
 
-__all__ = ["ANCHOR", "PROVIDER", "anchor_of", "system_instruction", "to_history", "to_message"]
+__all__ = ["ANCHOR", "PROVIDER", "anchor_of", "author_of", "system_instruction", "to_history", "to_message"]
 
-PROVIDER = "google_interactions"
 # Where the anchor stands in a message's `additional_kwargs`.
 ANCHOR = "google_interactions"
 
@@ -113,6 +112,12 @@ def _author(name: str | None, facts: dict[str, Any], anchor: Anchor) -> str | No
     provider = facts.get("model_provider")
     if provider == PROVIDER and "session" not in anchor:
         return None
+    return author_of(name, facts)
+
+
+def author_of(name: str | None, facts: dict[str, Any]) -> str | None:
+    """The name of who said it, or the model and its vendor; None where neither is told."""
+    provider = facts.get("model_provider")
     if name or not provider:
         return name
     model = facts.get("model_name") or facts.get("model")
