@@ -30,6 +30,7 @@ ROOMS = [
     "bridge.interactions",
     "bridge.jobs",
     "bridge.langgraph",
+    "bridge.portable",
     "bridge.sessions",
     "bridge.tools",
     "bridge_anthropic",

@@ -1,7 +1,8 @@
 """Adapters: distributions of their own that bring a vendor's parts, found through the entry-point group `bridge.adapters`.
 
 An entry point leads to a module (or object) with any of these attributes: `DIALECT`, how the vendor takes tools
-(`bridge.tools.Dialect`); `BACKEND`, a callable that makes a `bridge.Backend`. What a part does is its user's business.
+(`bridge.tools.Dialect`); `MESSAGES`, what it takes of others' messages (`bridge.portable.MessageRules`, by target); `BACKEND`, a callable
+that makes a `bridge.Backend`. What a part does is its user's business.
 
 Importing this module looks through what is installed, which reads files: it is imported where an adapter is first asked for.
 """

@@ -1,5 +1,5 @@
-"""Interactions inside LangGraph and LangChain: a chat model, a node for background work and what wakes it, the state they leave,
-and tools bound to any vendor's model.
+"""Interactions inside LangGraph and LangChain: a chat model, a node for background work and what wakes it, the state they leave, tools bound
+to any vendor's model, and one history for whichever vendor speaks next.
 
 Each name is loaded when it is first used.
 """
@@ -16,15 +16,20 @@ if TYPE_CHECKING:
     from .background.waking import Sweeper, wake, webhook_app
     from .binding import bind
     from .chat import ChatInteractions
+    from .portable.history import LeftOut, to_portable
+    from .portable.middleware import PortableHistoryMiddleware
     from .state import InteractionsState
 
 __all__ = [
     "BackgroundAgentsMiddleware",
     "ChatInteractions",
     "InteractionsState",
+    "LeftOut",
+    "PortableHistoryMiddleware",
     "Sweeper",
     "bind",
     "interactions_node",
+    "to_portable",
     "wake",
     "webhook_app",
 ]
@@ -35,9 +40,12 @@ __getattr__, __dir__ = lazy(
         "BackgroundAgentsMiddleware": "background.middleware",
         "ChatInteractions": "chat",
         "InteractionsState": "state",
+        "LeftOut": "portable.history",
+        "PortableHistoryMiddleware": "portable.middleware",
         "Sweeper": "background.waking",
         "bind": "binding",
         "interactions_node": "background.node",
+        "to_portable": "portable.history",
         "wake": "background.waking",
         "webhook_app": "background.waking",
     },

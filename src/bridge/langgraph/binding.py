@@ -15,7 +15,7 @@ from bridge.errors import InvalidRequest
 from bridge.tools import Dialect, Tools
 from bridge.tools.compiling import OnLossy
 
-__all__ = ["bind"]
+__all__ = ["bind", "vendor_of"]
 
 # What a LangChain model calls itself (`_llm_type`), and the dialect that its vendor speaks.
 _DIALECTS = {
@@ -23,6 +23,7 @@ _DIALECTS = {
     "azure-openai-chat": "openai",
     "google-interactions": "interactions",
     "openai-chat": "openai",
+    "openai-codex-chat": "openai",
 }
 
 
@@ -41,8 +42,7 @@ def bind(
     other arguments are those of `Tools.compile`, and `kwargs` those of the model's own `bind_tools` (`tool_choice`). Calls come back under
     the vendor's names, which `tools.run` knows. Raises what `Tools.compile` raises, and `InvalidRequest` for a model of an unknown kind.
     """
-    kind = getattr(chat_model, "_llm_type", None)
-    spoken = dialect or _DIALECTS.get(str(kind))
+    spoken = dialect or vendor_of(chat_model)
     if spoken is None:
         raise InvalidRequest(
             f"nothing is known of {type(chat_model).__name__}: say how its vendor takes tools, bind(..., dialect=...)",
@@ -55,6 +55,11 @@ def bind(
     functions = [definition for definition in definitions if _is_function(definition)]
     # `bind_tools` knows what the model's class does with a tool choice; what it makes of the tools is replaced.
     return chat_model.bind_tools(functions, **kwargs).bind(tools=definitions, **compiled.request)
+
+
+def vendor_of(chat_model: Any) -> str | None:
+    """The vendor that a LangChain model speaks to, by the name of its dialect; None for one that is not known."""
+    return _DIALECTS.get(str(getattr(chat_model, "_llm_type", None)))
 
 
 def _is_function(definition: dict[str, Any]) -> bool:

@@ -15,7 +15,7 @@ from bridge.errors import InvalidRequest
 
 from .history import Call, Message, Refused
 
-__all__ = ["QUOTE_HEADER", "QUOTE_LIMIT", "Rendered", "render", "steps_of"]
+__all__ = ["NO_RESULT", "QUOTE_HEADER", "QUOTE_LIMIT", "Rendered", "cut", "quote_header", "render", "steps_of"]
 
 # Opens every quotation, on a line of its own.
 QUOTE_HEADER = "[Quoted: {author} said this in the same conversation. It is not from the user.]"
@@ -27,7 +27,7 @@ _LONGEST_NAME = 100
 _MEDIA = frozenset({"image", "audio", "video", "document"})
 _EMPTY = {"type": "text", "text": ""}
 # What answers a call that the conversation went on without.
-_NO_RESULT = "No result of this call was recorded; the conversation went on without it."
+NO_RESULT = "No result of this call was recorded; the conversation went on without it."
 # Stands for the signature of calls that did not come from the API as steps, which it refuses without one.
 # Source: Gemini API, thought signatures, "skip_thought_signature_validator".
 _NO_SIGNATURE = {"type": "thought", "signature": "skip_thought_signature_validator"}
@@ -228,7 +228,7 @@ def _no_result(call: Call) -> dict[str, Any]:
         "type": "function_result",
         "call_id": call.id,
         "name": call.name,
-        "result": _NO_RESULT,
+        "result": NO_RESULT,
         "is_error": True,
     }
 
@@ -237,24 +237,25 @@ def _quoted(message: Message, author: str | None, opening: str = "") -> dict[str
     """A message as one `user_input`: header, texts, calls; media after them."""
     said = _content(message)
     text = "".join(part["text"] for part in said if part["type"] == "text")  # as the digest joins them
-    lines = [QUOTE_HEADER.format(author=_named(author)), opening + (_cut(text) if opening else text)]
+    lines = [quote_header(author), opening + (cut(text) if opening else text)]
     for call in message.calls:
         if call.invalid:
-            lines.append(_cut(f"Tried to call {call.name} with invalid arguments {call.arguments}"))
+            lines.append(cut(f"Tried to call {call.name} with invalid arguments {call.arguments}"))
         else:
             arguments = json.dumps(call.arguments, ensure_ascii=False, default=repr)
-            lines.append(_cut(f"Called {call.name} (call {call.id}) with {arguments}"))
+            lines.append(cut(f"Called {call.name} (call {call.id}) with {arguments}"))
     media = [part for part in said if part["type"] != "text"]
     return {"type": "user_input", "content": [{"type": "text", "text": "\n".join(filter(None, lines))}, *media]}
 
 
-def _named(author: str | None) -> str:
-    """The author in one line without brackets: a name is data, and must not look like the end of the header."""
+def quote_header(author: str | None) -> str:
+    """The line that opens a quotation. The author stands there without brackets: a name is data, and must not look like its end."""
     name = " ".join((author or _NOBODY).replace("[", "(").replace("]", ")").split())
-    return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"
+    return QUOTE_HEADER.format(author=name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…")
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
+    """The text up to the longest that is quoted, with a mark that says how much is missing."""
     return (
         text if len(text) <= QUOTE_LIMIT else f"{text[:QUOTE_LIMIT]} [cut: {len(text) - QUOTE_LIMIT} more characters]"
     )

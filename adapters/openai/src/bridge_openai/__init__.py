@@ -1,6 +1,6 @@
 """OpenAI's adapter: what `bridge` needs to know of GPT, found through the entry-point group `bridge.adapters`.
 
-`DIALECT` is how OpenAI takes tools. Each name is loaded when it is first used.
+`DIALECT` is how OpenAI takes tools, `MESSAGES` what it takes of a history that others had a part in. Each name is loaded when it is first used.
 """
 
 from __future__ import annotations
@@ -11,7 +11,11 @@ from bridge._lazy import lazy
 
 if TYPE_CHECKING:
     from .dialect import DIALECT
+    from .messages import MESSAGES, from_portable, to_portable
 
-__all__ = ["DIALECT"]
+__all__ = ["DIALECT", "MESSAGES", "from_portable", "to_portable"]
 
-__getattr__, __dir__ = lazy(__name__, {"DIALECT": "dialect"})
+__getattr__, __dir__ = lazy(
+    __name__,
+    {"DIALECT": "dialect", "MESSAGES": "messages", "from_portable": "messages", "to_portable": "messages"},
+)
