@@ -17,6 +17,7 @@ from google import genai
 from google.genai import types as genai_types
 
 from benchmarks.jobs import background
+from benchmarks.portable import portable
 from benchmarks.rounds import Row, ratio, rounds, server
 from benchmarks.sessions import sessions
 from benchmarks.streams import tokens
@@ -186,7 +187,8 @@ def measure(count: int, parked: int, deltas: int = 2_000) -> list[Row]:
     with server(deltas) as url:
         rows += asyncio.run(streams(url, deltas, count))
         rows += asyncio.run(tokens(url, deltas, count))
-    return [*rows, *sessions(count), *background(count, parked), *compiling(count), *imports(max(5, count))]
+    rows += [*sessions(count), *portable(count), *background(count, parked), *compiling(count)]
+    return [*rows, *imports(max(5, count))]
 
 
 def main() -> None:
