@@ -1234,78 +1234,6 @@ BACKGROUND: tuple[Requirement, ...] = (
         "On a LangGraph Agent Server threads park and are woken by webhook and by sweeper, and nothing blocks its loop.",
         "issue: background work",
     ),
-    R(
-        "portable:matrix",
-        "Every block of every vendor's answer is taken by every other vendor's own request types, or left out and reported.",
-        "issue: one tool definition",
-    ),
-    R(
-        "portable:report",
-        "What is left out is reported with message, block and reason, and noted in its place.",
-        "ours",
-    ),
-    R(
-        "portable:reasoning",
-        "Reasoning and signatures reach no vendor but their own.",
-        "langchain-google#1364, pipecat#5809: foreign thought signatures are refused",
-    ),
-    R("portable:own", "A vendor's own answers go back as they came, with signatures and server tools.", "ours"),
-    R(
-        "portable:ids",
-        "Ids and names of calls are such as the vendor takes, the same in call and result and in every turn.",
-        "langchain#37756: ids of other vendors",
-    ),
-    R(
-        "portable:pairs",
-        "A call that the conversation went on without is answered as an error, and a result of no open call is quoted.",
-        "vendors answer 400 to both",
-    ),
-    R(
-        "portable:laws",
-        "Any history: twice is once, the input stays as it was, no word of a user or tool is lost, calls and results pair.",
-        "ours",
-    ),
-    R(
-        "portable:session",
-        "A session's messages and anchors are not touched: Gemini's next turn follows its last and shows what is new.",
-        "DESIGN: sessions",
-    ),
-    R(
-        "portable:crash:server-tools",
-        "Server tools of another vendor neither crash a request nor pass for the vendor's own.",
-        "langchain#36140: UnboundLocalError 'collapsed'",
-    ),
-    R(
-        "portable:crash:media",
-        "Sound crashes no request to Claude, and pictures of an assistant are shown from the user's side.",
-        "issue: one tool definition",
-    ),
-    R(
-        "portable:crash:reasoning",
-        "Thoughts are sent neither as OpenAI's items nor as Claude's.",
-        "issue: one tool definition",
-    ),
-    R(
-        "portable:crash:unknown",
-        "Blocks that only their vendor knows are noted, not sent raw.",
-        "issue: one tool definition",
-    ),
-    R("portable:media", "Media go in the form that a vendor takes, or are left out with the reason.", "ours"),
-    R(
-        "portable:targets",
-        "The target is named, or found from the model; without its adapter it is what is safe for all.",
-        "ours",
-    ),
-    R(
-        "portable:middleware",
-        "The middleware rewrites only the request that goes out, for whichever vendor's model it goes to.",
-        "langchain#37096",
-    ),
-    R(
-        "portable:middleware:langchain",
-        "Without langchain the middleware says what to install, and the rest works.",
-        "ours",
-    ),
 )
 
 SESSIONS: tuple[Requirement, ...] = (
@@ -1717,6 +1645,81 @@ TOOLS: tuple[Requirement, ...] = (
     R("tools:run:refused", "What cannot be run at all is the caller's error.", "ours"),
 )
 
+PORTABLE: tuple[Requirement, ...] = (
+    R(
+        "portable:matrix",
+        "Every block of every vendor's answer is taken by every other vendor's own request types, or left out and reported.",
+        "issue: one tool definition",
+    ),
+    R(
+        "portable:report",
+        "What is left out is reported with message, block and reason, and noted in its place.",
+        "ours",
+    ),
+    R(
+        "portable:reasoning",
+        "Reasoning and signatures reach no vendor but their own.",
+        "langchain-google#1364, pipecat#5809: foreign thought signatures are refused",
+    ),
+    R("portable:own", "A vendor's own answers go back as they came, with signatures and server tools.", "ours"),
+    R(
+        "portable:ids",
+        "Ids and names of calls are such as the vendor takes, the same in call and result and in every turn.",
+        "langchain#37756: ids of other vendors",
+    ),
+    R(
+        "portable:pairs",
+        "A call that the conversation went on without is answered as an error, and a result of no open call is quoted.",
+        "vendors answer 400 to both",
+    ),
+    R(
+        "portable:laws",
+        "Any history: twice is once, the input stays as it was, no word of a user or tool is lost, calls and results pair.",
+        "ours",
+    ),
+    R(
+        "portable:session",
+        "A session's messages and anchors are not touched: Gemini's next turn follows its last and shows what is new.",
+        "DESIGN: sessions",
+    ),
+    R(
+        "portable:crash:server-tools",
+        "Server tools of another vendor neither crash a request nor pass for the vendor's own.",
+        "langchain#36140: UnboundLocalError 'collapsed'",
+    ),
+    R(
+        "portable:crash:media",
+        "Sound crashes no request to Claude, and pictures of an assistant are shown from the user's side.",
+        "issue: one tool definition",
+    ),
+    R(
+        "portable:crash:reasoning",
+        "Thoughts are sent neither as OpenAI's items nor as Claude's.",
+        "issue: one tool definition",
+    ),
+    R(
+        "portable:crash:unknown",
+        "Blocks that only their vendor knows are noted, not sent raw.",
+        "issue: one tool definition",
+    ),
+    R("portable:media", "Media go in the form that a vendor takes, or are left out with the reason.", "ours"),
+    R(
+        "portable:targets",
+        "The target is named, or found from the model; without its adapter it is what is safe for all.",
+        "ours",
+    ),
+    R(
+        "portable:middleware",
+        "The middleware rewrites only the request that goes out, for whichever vendor's model it goes to.",
+        "langchain#37096",
+    ),
+    R(
+        "portable:middleware:langchain",
+        "Without langchain the middleware says what to install, and the rest works.",
+        "ours",
+    ),
+)
+
 REPO: tuple[Requirement, ...] = (
     R("repo:manifest", "Every promise has a test, every test names its promise, every skip has a reason here.", "ours"),
     R("repo:layers", "The rooms import each other only as the house allows.", "ours"),
@@ -1754,6 +1757,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     *JOBS,
     *VERIFICATION,
     *TOOLS,
+    *PORTABLE,
     *VENDORS,
     *CLI,
     *STARTS,

@@ -81,3 +81,15 @@ def test_every_file_the_readme_points_to_exists() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#:]+)\)", text):
         assert (ROOT / target).is_file(), target
+
+
+def test_the_example_of_the_page_on_several_vendors_runs(tmp_path: Path) -> None:
+    """It prints what the page shows."""
+    code, _ = _blocks("python", "docs/mixing.md")
+    (shown,) = _blocks("text", "docs/mixing.md")
+    script = tmp_path / "mixing.py"
+    script.write_text(code, encoding="utf-8")
+    command = [sys.executable, "-W", "error", str(script)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == shown
