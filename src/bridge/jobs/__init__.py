@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from bridge._lazy import lazy
 
 if TYPE_CHECKING:
+    from .agent import Agent
     from .job import Intent, Job, Place
     from .receiving import Receiver
     from .stores.postgres import PostgresJobStore
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from .waking import Resumer
 
 __all__ = [
+    "Agent",
     "Arrival",
     "Budget",
     "Delivery",
@@ -40,6 +42,7 @@ __all__ = [
 __getattr__, __dir__ = lazy(
     __name__,
     {
+        "Agent": "agent",
         "Arrival": "stores.store",
         "Budget": "terms",
         "Delivery": "verification",

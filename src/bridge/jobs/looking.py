@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
-from bridge.backend import Backend
 from bridge.errors import BridgeError, NotFound
 from bridge.interactions import Interaction, Usage, meaning_of
 
+from .agent import Agent
 from .job import Job
 from .stores.store import JobStore
 from .terms import Verdict, broken, progressed_at
@@ -50,7 +50,7 @@ class Look:
     ended: bool = False
 
 
-async def look(job: Job, backend: Backend, jobs: JobStore) -> Look:
+async def look(job: Job, backend: Agent, jobs: JobStore) -> Look:
     """Asks the service about a job, once, and keeps what is new. Raises nothing of the service's."""
     if job.interaction_id is None:
         return await _unbound(job, jobs, jobs.now())
@@ -76,7 +76,7 @@ async def look(job: Job, backend: Backend, jobs: JobStore) -> Look:
     return await stop(job, backend, jobs, verdict)
 
 
-async def stop(job: Job, backend: Backend, jobs: JobStore, verdict: Verdict) -> Look:
+async def stop(job: Job, backend: Agent, jobs: JobStore, verdict: Verdict) -> Look:
     """Cancels a job's interaction and sees to it that it ended. The wait is over either way; what could not be verified is logged."""
     interaction, problem = await cancelled(job.interaction_id or "", backend)
     job = await _keep(job, interaction, jobs, jobs.now())
@@ -87,7 +87,7 @@ async def stop(job: Job, backend: Backend, jobs: JobStore, verdict: Verdict) -> 
     return Look(job=job, interaction=interaction, problem=problem, ended=True)
 
 
-async def cancelled(id: str, backend: Backend) -> tuple[Interaction | None, BridgeError | None]:
+async def cancelled(id: str, backend: Agent) -> tuple[Interaction | None, BridgeError | None]:
     """Cancels an interaction, and how it stands then: it may have ended by itself, or still run where the service does not answer."""
     interaction: Interaction | None = None
     problem: BridgeError | None = None
@@ -128,7 +128,7 @@ def until_term(job: Job, now: float) -> float:
     return max(min(ends, default=inf) - now, _SHORTEST_PAUSE)
 
 
-async def _progress(job: Job, backend: Backend, jobs: JobStore, now: float) -> Job:
+async def _progress(job: Job, backend: Agent, jobs: JobStore, now: float) -> Job:
     """Looks for events behind the last one known, where the interaction itself has not changed for half the time it may stand still.
 
     The first event found counts as new: a job is given up late rather than early.

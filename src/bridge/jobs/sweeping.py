@@ -10,9 +10,9 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 
-from bridge.backend import Backend
 from bridge.errors import BridgeError
 
+from .agent import Agent
 from .job import Job
 from .looking import look
 from .stores.store import JobStore
@@ -30,7 +30,7 @@ Sweep = Mapping[str, int]
 async def sweep(
     resumer: Resumer,
     jobs: JobStore,
-    backend_of: Callable[[Job], Backend | None],
+    backend_of: Callable[[Job], Agent | None],
     *,
     backends: Collection[str] | None = None,
     interval: float | None = None,
@@ -90,7 +90,7 @@ async def _look_and_wake(
     job: Job,
     resumer: Resumer,
     jobs: JobStore,
-    backend_of: Callable[[Job], Backend | None],
+    backend_of: Callable[[Job], Agent | None],
 ) -> str:
     backend = backend_of(job)
     if backend is None:

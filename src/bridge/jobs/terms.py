@@ -80,6 +80,35 @@ class Terms:
         }
         return {name: value for name, value in terms.items() if value is not None}
 
+    def kept_in(
+        self,
+        target: str,
+        agent_config: Mapping[str, Any],
+        generation_config: Mapping[str, Any],
+        tokens: int | None = None,
+    ) -> dict[str, dict[str, Any]]:
+        """A request's settings with the server's own limit in them; those that are empty are left out.
+
+        `tokens` is what is left of a budget, where something of it is used up.
+        """
+        agent_config, generation_config = dict(agent_config), dict(generation_config)
+        if self.cap is not None:
+            name, limit = self.cap
+            config = agent_config if name == "max_total_tokens" else generation_config
+            config[name] = min(one for one in (limit, tokens, config.get(name)) if one)
+        if agent_config and "type" not in agent_config:
+            agent_config = {"type": _kind_of(target), **agent_config}
+        given = {"agent_config": agent_config, "generation_config": generation_config}
+        return {name: config for name, config in given.items() if config}
+
+
+def _kind_of(agent: str) -> str:
+    """The kind of an agent's settings. Agents of the caller's own are of the general one."""
+    for kind in ("deep-research", "codemender"):
+        if agent.startswith(kind):
+            return kind
+    return "antigravity"
+
 
 def agreed(
     *,

@@ -13,14 +13,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Literal, Protocol, cast
 
-from bridge.backend import Backend
 from bridge.errors import BridgeError, ConnectionFailed, NotConfigured
 
+from .agent import Agent
 from .job import Job
 from .looking import look
 from .stores.store import JobStore
 
-__all__ = ["Resumed", "Resumer", "Woken", "alive", "resume", "wake"]
+__all__ = ["Resumed", "Resumer", "Woken", "alive", "holding", "resume", "settle", "wake"]
 
 _log = logging.getLogger("bridge.jobs")
 
@@ -55,7 +55,7 @@ class Resumer(Protocol):
 async def wake(
     resumer: Resumer,
     jobs: JobStore,
-    backend: Backend,
+    backend: Agent,
     job: Job,
 ) -> Woken:
     """Resumes the thread that waits for a job, if its interaction has ended. Raises what the graph raises."""
@@ -75,25 +75,21 @@ async def resume(resumer: Resumer, jobs: JobStore, job: Job) -> Woken:
     if job.verdict == "abandoned":  # only who runs its thread again may start it anew
         await settle(job, jobs)
         return "settled"
-    holder = secrets.token_hex(8)
-    if not await jobs.hold(job.thread, holder):
-        await jobs.note(job.token, due=jobs.now() + _SOON)
-        return "held"
-    try:
+    async with holding(jobs, job.thread) as ours:
+        if not ours:
+            await jobs.note(job.token, due=jobs.now() + _SOON)
+            return "held"
         job = await jobs.get(job.token) or job
         if job.state == "settled":
             return "settled"
-        async with _kept(lambda: jobs.renew(job.thread, holder), jobs.lease):
-            try:
-                resumed = await resumer.resume(job)
-            except (ConnectionFailed, NotConfigured):
-                raise  # the store may have been away before the thread took its result: who comes next finds out
-            except Exception:
-                if await resumer.took(job):
-                    await settle(job, jobs)
-                raise
-    finally:
-        await asyncio.shield(jobs.release(job.thread, holder))
+        try:
+            resumed = await resumer.resume(job)
+        except (ConnectionFailed, NotConfigured):
+            raise  # the store may have been away before the thread took its result: who comes next finds out
+        except Exception:
+            if await resumer.took(job):
+                await settle(job, jobs)
+            raise
     if resumed in ("not_parked", "queued"):
         # One that nobody has heard of yet is waited for by its webhook or its deadline.
         pause = _SOON if job.interaction_id is not None else jobs.lease
@@ -115,6 +111,20 @@ async def settle(job: Job, jobs: JobStore) -> None:
         await jobs.note(job.token, due=over + _USAGE_WITHIN)
     else:
         await jobs.settle(job.token)
+
+
+@asynccontextmanager
+async def holding(jobs: JobStore, thread: str) -> AsyncIterator[bool]:
+    """Whether the block has a thread to itself, which it keeps until it is left."""
+    holder = secrets.token_hex(8)
+    if not await jobs.hold(thread, holder):
+        yield False
+        return
+    try:
+        async with _kept(lambda: jobs.renew(thread, holder), jobs.lease):
+            yield True
+    finally:
+        await asyncio.shield(jobs.release(thread, holder))
 
 
 @asynccontextmanager

@@ -81,20 +81,12 @@ class Settings:
 
     def fields(self, state: Mapping[str, Any], *, planning: bool, tokens: int | None = None) -> dict[str, Any]:
         """The request but for its parent, input and environment. `tokens` is what is left of the budget."""
-        agent_config, generation_config = dict(self.agent_config), dict(self.generation_config)
+        agent_config = dict(self.agent_config)
         if "plan" in self.approve:
             agent_config["collaborative_planning"] = planning
-        if self.terms.cap is not None:
-            name, limit = self.terms.cap
-            limit = min(limit, tokens or limit)
-            config = agent_config if name == "max_total_tokens" else generation_config
-            config[name] = min(limit, config.get(name) or limit)
-        if agent_config and "type" not in agent_config:
-            agent_config = {"type": _kind_of(self.target), **agent_config}
         fields: dict[str, Any] = {
             "agent" if self.is_agent else "model": self.target,
-            "agent_config": agent_config or None,
-            "generation_config": generation_config or None,
+            **self.terms.kept_in(self.target, agent_config, self.generation_config, tokens),
             "response_format": self.response_format,
             "system_instruction": system_instruction(state.get("messages") or []),
             "tools": [dict(tool) for tool in self.definitions] or None,
@@ -127,14 +119,6 @@ class Settings:
         rows = await self.jobs.list(thread=thread, name=self.name)
         latest = next((job for job in rows if job.environment_id == environment), None)
         return latest is not None and latest.interaction_id != last
-
-
-def _kind_of(agent: str) -> str:
-    """The kind of an agent's settings. Agents of the caller's own are of the general one."""
-    for kind in ("deep-research", "codemender"):
-        if agent.startswith(kind):
-            return kind
-    return "antigravity"
 
 
 def checked(value: Any, name: str, possible: Sequence[str]) -> Any:
