@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import sys
 from contextlib import aclosing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bridge.errors import BridgeError, InvalidRequest, NotConfigured
+
+from ..stores import store_of
 
 if TYPE_CHECKING:
     from bridge.jobs.stores.sql import SqlJobStore
 
 __all__ = ["add_arguments", "run"]
 
-_DSN = ("postgresql://", "postgres://", "host=", "dbname=", "service=")
 _LIMIT = 100
 
 
@@ -66,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         if not args.json:
             _need_rich()
-        return asyncio.run(_run(args, _store(args.store)))
+        return asyncio.run(_run(args, store_of(args.store, make=False)))
     except KeyboardInterrupt:
         left = "its interaction runs on; " if args.verb == "watch" else ""
         again = (
@@ -88,22 +87,6 @@ async def _run(args: argparse.Namespace, store: SqlJobStore) -> int:
     async with aclosing(store):
         verb = getattr(reading, f"{args.verb}_", None) or getattr(acting, f"{args.verb}_")
         return int(await verb(store, args))
-
-
-def _store(given: str | None) -> SqlJobStore:
-    """The store that is meant. Raises `NotConfigured` where there is no such file: reading must not make one."""
-    from bridge.jobs.stores.sqlite import SqliteJobStore, default_path
-
-    if given is not None and given.startswith(_DSN):
-        from bridge.jobs.stores.postgres import PostgresJobStore
-
-        return PostgresJobStore(given)
-    path = Path(given) if given else default_path()
-    if not os.path.isfile(path):
-        raise NotConfigured(
-            f"there is no job store {str(path)!r}: pass --store with the file or the DSN that your graph uses"
-        )
-    return SqliteJobStore(path)
 
 
 def _need_rich() -> None:
