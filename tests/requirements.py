@@ -1431,6 +1431,7 @@ CLI: tuple[Requirement, ...] = (
 )
 
 JOBS: tuple[Requirement, ...] = (
+    R("jobs:follow:unknown", "Events of a later version are followed like others, with an id or without.", "ours"),
     R("jobs:store:once", "A place in a graph's run has one job, however many come by it at once.", "issue: jobs"),
     R(
         "jobs:store:adopted",

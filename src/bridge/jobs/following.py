@@ -32,7 +32,7 @@ class Follower:
 
     def add(self, event: Event) -> Iterator[tuple[int, Step]]:
         """The step that this event ends, if there is one that was not told."""
-        self.cursor = event.event_id or self.cursor
+        self.cursor = getattr(event, "event_id", None) or self.cursor  # one of a later version may have none
         match event:
             case StepStart():
                 if event.step.type != "user_input":  # told once more after a broken connection, it is the same step

@@ -142,7 +142,7 @@ async def _progress(job: Job, backend: Agent, jobs: JobStore, now: float) -> Job
         try:
             async with asyncio.timeout(_EVENTS_WITHIN):
                 async for event in events:
-                    cursor = event.event_id or cursor
+                    cursor = getattr(event, "event_id", None) or cursor  # one of a later version may have none
         finally:
             if isinstance(events, AsyncGenerator):
                 await events.aclose()
