@@ -30,6 +30,7 @@ ROOMS = [
     "bridge.interactions",
     "bridge.jobs",
     "bridge.langgraph",
+    "bridge.mcp",
     "bridge.portable",
     "bridge.sessions",
     "bridge.tools",
@@ -82,6 +83,10 @@ def test_the_rooms_import_each_other_only_as_the_house_allows() -> None:
         (
             "from bridge.tools import Tools; Tools([]).compile('interactions')",
             {"mcp", "langgraph", "langchain_core", "httpx2", "jsonschema", "starlette"},
+        ),
+        (
+            "from bridge.mcp import agent_server",
+            {"langgraph", "langchain_core", "jsonschema", "pydantic_monty", "jwt", "psycopg"},
         ),
         ("import bridge.cli", {"httpx2", "langgraph", "langchain_core", "mcp", "starlette", "pydantic"}),
     ],

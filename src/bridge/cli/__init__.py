@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
-__all__ = ["main"]
+__all__ = ["installed_version", "main"]
 
 # The subcommands: what each is for, in one line.
 _COMMANDS = {
     "demo": "answer a question about a CSV file: a graph with a session and a managed agent that runs code",
     "jobs": "list, show, watch and cancel the background work of graphs, and what it used",
+    "mcp": "serve agents and models as MCP tools, over stdio or HTTP",
     "serve": "serve the embedded stand-in as the Interactions API over HTTP",
 }
 
@@ -27,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="interactions-bridge", description="The Gemini Interactions API as LangGraph nodes and MCP servers."
     )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {_version()}")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {installed_version()}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     # Only the module of the command that is asked for is imported.
     asked = next((argument for argument in arguments if not argument.startswith("-")), None)
@@ -43,7 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return int(module.run(parsed))
 
 
-def _version() -> str:
+def installed_version() -> str:
+    """The version of this distribution."""
     try:
         return version("interactions-bridge")
     except PackageNotFoundError:

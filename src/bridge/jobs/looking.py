@@ -24,7 +24,7 @@ from .job import Job
 from .stores.store import JobStore
 from .terms import Verdict, broken, progressed_at
 
-__all__ = ["Look", "cancelled", "look", "pause_of", "stop", "until_term"]
+__all__ = ["Look", "cancelled", "look", "pause_of", "steps_seen", "stop", "until_term"]
 
 _log = logging.getLogger("bridge.jobs")
 # Seconds in which an interaction that was just made may not be found yet. Source: python-genai#2985.
@@ -164,7 +164,7 @@ async def _keep(
     """Notes what is new of an interaction; one that ended and was seen so before is not noted again."""
     if interaction is None:
         return await jobs.note(job.token, looks=job.looks + 1, due=now + max(pause_of(job, now), retry_after or 0.0))
-    steps, known = [step.to_wire() for step in interaction.steps or [] if step.type != "user_input"], _steps_seen(job)
+    steps, known = [step.to_wire() for step in interaction.steps or [] if step.type != "user_input"], steps_seen(job)
     seen = f"{len(steps)}:{_fingerprint(interaction)}"
     ended = meaning_of(interaction.status).ends_wait
     if seen == job.seen and ended:
@@ -184,7 +184,8 @@ async def _keep(
     return await jobs.note(job.token, **changes)
 
 
-def _steps_seen(job: Job) -> int:
+def steps_seen(job: Job) -> int:
+    """How many steps of a job's interaction were seen; what else is kept behind them is not the interaction's."""
     return int(job.seen.partition(":")[0] or 0)
 
 

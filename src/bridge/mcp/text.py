@@ -1,0 +1,45 @@
+"""Text as it leaves the server: without what a terminal would obey or a person would not see; and results as JSON. Pure functions."""
+
+from __future__ import annotations
+
+import json
+import mimetypes
+import re
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["ANY_TYPE", "cleaned", "dumped", "type_of"]
+
+ANY_TYPE = "application/octet-stream"
+# Only the types built into Python: those of the host would make answers differ from machine to machine.
+_TYPES = mimetypes.MimeTypes()
+_TYPES.add_type("text/markdown", ".md")  # a late addition to Python's own list
+
+
+# Escape sequences of terminals, with their parameters; then all other control characters but tab and newline, and the invisible tags
+# of Unicode, in which text hides from people and not from models.
+_SEQUENCES = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_].*?(?:\x1b\\|\x07|$)|\x1b[ -/]*[0-~]|\x9b[0-?]*[ -/]*[@-~]", re.DOTALL
+)
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\U000e0000-\U000e007f\ud800-\udfff]")
+
+
+def cleaned(value: Any) -> Any:
+    """The same without control sequences in any text, keys included."""
+    if isinstance(value, str):
+        return _CONTROLS.sub("", _SEQUENCES.sub("", value.replace("\r\n", "\n").replace("\r", "\n")))
+    if isinstance(value, Mapping):
+        return {cleaned(key): cleaned(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [cleaned(item) for item in value]
+    return value
+
+
+def dumped(value: Any) -> str:
+    """A result as the text that says the same."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def type_of(path: str) -> str:
+    """The MIME type of a file by its name."""
+    return _TYPES.guess_type(path)[0] or ANY_TYPE

@@ -1,0 +1,488 @@
+"""Who may do what: tokens, handles, hosts, requests that are none, secrets, and text that is more than it seems."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import stat
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, cast
+
+import httpx2
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from mcp.shared.exceptions import MCPError
+from mcp_types.version import LATEST_MODERN_VERSION
+
+from bridge.backends.gemini import GeminiBackend
+from bridge.backends.local import LocalBackend
+from bridge.errors import InvalidRequest, NotConfigured
+from bridge.interactions import Interaction
+from bridge.jobs import JobStore
+from bridge.mcp import agent_server
+from bridge.mcp.agents.handles import Handles, load_key
+from bridge.mcp.text import cleaned
+from tests.mcp.calling import (
+    ASKING,
+    AUTH,
+    ERAS,
+    KEY,
+    RESOURCE,
+    Tokens,
+    calling,
+    function_call,
+    output,
+    over_http,
+    signed_in,
+)
+
+pytestmark = pytest.mark.timeout(90)
+
+
+@pytest.fixture
+async def url(backend: LocalBackend, serving: Callable[..., Any]) -> AsyncIterator[str]:
+    """A server over HTTP on which callers sign in."""
+    async with over_http(serving(backend, token_verifier=Tokens(), auth=AUTH)) as address:
+        yield address
+
+
+LISTING = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
+
+
+async def post(
+    url: str,
+    body: Any = LISTING,
+    *,
+    token: str | None = "ann",
+    params: Any = None,
+    method: str = "POST",
+    **headers: str,
+) -> httpx2.Response:
+    """One raw request of the modern era."""
+    if isinstance(body, dict):
+        meta = {
+            "io.modelcontextprotocol/protocolVersion": LATEST_MODERN_VERSION,
+            "io.modelcontextprotocol/clientInfo": {"name": "raw", "version": "1"},
+            "io.modelcontextprotocol/clientCapabilities": {},
+        }
+        body = {**body, "params": {**body.get("params", {}), "_meta": meta}}
+    given = {
+        "content-type": "application/json",
+        "accept": "application/json, text/event-stream",
+        "mcp-protocol-version": LATEST_MODERN_VERSION,
+        "mcp-method": str(body["method"]) if isinstance(body, dict) else "tools/list",
+        **({"authorization": f"Bearer {token}"} if token else {}),
+        **{name.replace("_", "-"): value for name, value in headers.items()},
+    }
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    async with httpx2.AsyncClient(verify=False, timeout=30) as client:
+        return await client.request(method, url, content=content, headers=given, params=params)
+
+
+@pytest.mark.covers("mcp:http:auth")
+async def test_t1_no_token_and_a_wrong_one_are_not_let_in(url: str) -> None:
+    """401, with where to sign in."""
+    for token in (None, "guessed"):
+        answer = await post(url, token=token)
+        assert answer.status_code == 401
+        assert "resource_metadata=" in answer.headers["www-authenticate"]
+    assert (await post(url)).status_code == 200
+
+
+@pytest.mark.covers("mcp:http:auth")
+async def test_t2_a_token_for_another_server_is_not_let_in(
+    url: str, backend: LocalBackend, serving: Callable[..., Any]
+) -> None:
+    """Also where the settings do not say that this is checked."""
+    assert (await post(url, token="elsewhere")).status_code == 401
+    with pytest.warns(UserWarning, match="validate_token_resource"):
+        unset = type(AUTH).model_validate({"issuer_url": "https://id.example.com", "resource_server_url": RESOURCE})
+    async with over_http(serving(backend, token_verifier=Tokens(), auth=unset)) as address:
+        assert (await post(address, token="elsewhere")).status_code == 401
+        assert (await post(address)).status_code == 200
+
+
+@pytest.mark.covers("mcp:http:auth")
+async def test_t3_a_token_without_the_scope_is_told_so(url: str) -> None:
+    """403."""
+    answer = await post(url, token="scopeless")
+    assert (answer.status_code, answer.json()["error"]) == (403, "insufficient_scope")
+
+
+@pytest.mark.covers("mcp:http:auth")
+async def test_t4_a_token_in_the_address_counts_for_nothing(url: str) -> None:
+    """401."""
+    assert (await post(url, token=None, params={"access_token": "ann"})).status_code == 401
+
+
+@pytest.mark.covers("mcp:http:requests")
+async def test_t5_t6_other_hosts_and_origins_are_refused(url: str) -> None:
+    """Against pages that reach this machine through a browser."""
+    assert (await post(url, host="evil.example.com")).status_code == 421
+    assert (await post(url, origin="https://evil.example.com")).status_code == 403
+    assert (await post(url, origin="http://localhost:3000")).status_code == 200
+
+
+@pytest.mark.covers("mcp:http:requests")
+async def test_t5_the_names_that_are_allowed_are(backend: LocalBackend, serving: Callable[..., Any]) -> None:
+    """Beside those of this machine."""
+    server = serving(backend, token_verifier=Tokens(), auth=AUTH, allowed_hosts=["agents.example.com"])
+    async with over_http(server, host="0.0.0.0") as address:
+        assert (await post(address, host="agents.example.com", origin="https://agents.example.com")).status_code == 200
+        assert (await post(address, host="other.example.com")).status_code == 421
+
+
+@pytest.mark.covers("mcp:http:requests")
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        (json.dumps(LISTING).encode(), {"content_type": "text/plain"}, 400),
+        (b'{"a": "' + b"x" * 5_000_000 + b'"}', {}, 413),
+        (b"[" * 100_000, {}, 400),
+        (json.dumps([LISTING, LISTING]).encode(), {}, 400),
+        (LISTING, {"mcp_method": "tools/call"}, 400),
+        (
+            {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "agent_list", "arguments": {}}},
+            {"mcp_name": "agent_run"},
+            400,
+        ),
+    ],
+    ids=["t7-text", "t8-large", "t9-deep", "t10-batch", "t11-method", "t11-name"],
+)
+async def test_t7_to_t11_requests_that_are_none_are_refused(
+    body: Any, headers: dict[str, str], status: int, url: str
+) -> None:
+    """Each with its status, and the server answers the next one."""
+    assert (await post(url, body, **headers)).status_code == status
+    assert (await post(url)).status_code == 200
+
+
+@pytest.mark.covers("mcp:http:auth")
+async def test_t13_a_session_of_the_older_protocol_is_its_callers_alone(url: str) -> None:
+    """Another's token finds no such session, to use or to end."""
+    older = "2025-06-18"
+    hello = {
+        "jsonrpc": "2.0",
+        "id": 0,
+        "method": "initialize",
+        "params": {"protocolVersion": older, "capabilities": {}, "clientInfo": {"name": "raw", "version": "1"}},
+    }
+    raw = json.dumps(hello).encode()
+    session = (await post(url, raw, mcp_protocol_version=older)).headers["mcp-session-id"]
+    listing = json.dumps(LISTING).encode()
+    same = {"mcp_session_id": session, "mcp_protocol_version": older}
+    for method in ("POST", "DELETE"):
+        assert (await post(url, listing, token="bob", method=method, **same)).status_code == 404
+    assert (await post(url, listing, **same)).status_code == 200
+
+
+@pytest.mark.covers("mcp:http:auth")
+async def test_t14_t15_where_to_sign_in_is_published_and_there_is_no_stream_to_get(url: str) -> None:
+    """The protected resource's metadata, without a token; a GET of the modern protocol is none."""
+    root = url.removesuffix("/mcp")
+    async with httpx2.AsyncClient(verify=False, timeout=30) as client:
+        answer = await client.get(f"{root}/.well-known/oauth-protected-resource/mcp")
+        assert answer.json()["authorization_servers"] == ["https://id.example.com"]
+    assert (await post(url, b"", method="GET")).status_code == 405
+
+
+@pytest.mark.covers("mcp:http:paths")
+async def test_t16_no_path_leads_out_of_an_environment(backend: LocalBackend, serving: Callable[..., Any]) -> None:
+    """However it is written, by tool and by resource."""
+    async with calling(serving(backend)) as call:
+        run = await call("agent_run", agent="antigravity", input="Write 'a' to a.txt")
+        root = f"agent://environments/{run['environment_id']}/files"
+        for path in ("../../etc/passwd", "%2e%2e/%2e%2e/etc/passwd", "/etc/passwd", "a/..%5c..", "workspace/%00", "."):
+            assert "uri" in await call.refused("agent_read_file", uri=f"{root}/{path}")
+            with pytest.raises(MCPError, match=r"Unknown resource|Error reading"):
+                await call.client.read_resource(f"{root}/{path}")
+        assert "path" in await call.refused("agent_files", run_id=run["run_id"], path="../..")
+
+
+@pytest.mark.covers("mcp:handles")
+@pytest.mark.parametrize("era", ERAS)
+async def test_t12_t17_what_is_anothers_is_as_unknown_as_what_never_was(era: str, url: str, jobs: JobStore) -> None:
+    """By every tool, every resource, and to who listens; of two people who use the same app."""
+    async with signed_in(url, "ann", era) as ann, signed_in(url, "bob", era) as bob:
+        run = await ann("agent_run", agent="antigravity", input="Write 'secret' to a.txt", idempotency_key="k")
+        assert (await ann("agent_wait", run_id=run["run_id"]))["status"] == "completed"
+        own = await bob("agent_run", agent="antigravity", input="Write 'mine' to a.txt", idempotency_key="k")
+        assert own["run_id"] != run["run_id"]
+        never = "run_0123456789abcdef~AAAAAAAAAAAAAAAA"
+        calls: list[tuple[str, str, dict[str, Any]]] = [
+            ("agent_wait", "run_id", {}),
+            ("agent_get", "run_id", {}),
+            ("agent_respond", "run_id", {"call_id": "c", "result": 1}),
+            ("agent_cancel", "run_id", {}),
+            ("agent_files", "run_id", {}),
+            ("agent_run", "previous_run_id", {"input": "x"}),
+        ]
+        for tool, argument, more in calls:
+            theirs = await bob.refused(tool, **{argument: run["run_id"]}, **more)
+            unknown = await bob.refused(tool, **{argument: never}, **more)
+            assert theirs.replace(run["run_id"], never) == unknown
+            assert "there is no run" in theirs
+        environment = run["environment_id"]
+        assert "no environment" in await bob.refused("agent_files", environment_id=environment)
+        worker = {"agent": "antigravity", "input": "x"}
+        assert "no environment" in await bob.refused("agent_run", environment_id=environment, **worker)
+        uris = [run["files"][0], *(f"agent://runs/{run['run_id']}{part}" for part in ("", "/output", "/steps"))]
+        for uri in uris:
+            assert "there is no" in await bob.refused("agent_read_file", uri=uri)
+            assert "there is no" in await bob.refused("agent_run", files=[{"uri": uri}], **worker)
+            with pytest.raises(MCPError, match="Unknown resource"):
+                await bob.client.read_resource(uri)
+            assert (await ann.client.read_resource(uri)).contents
+        if era == "auto":
+            with pytest.raises(MCPError, match="Unknown resource"):
+                async with bob.client.listen(resource_subscriptions=[uris[1]]):
+                    pass
+        assert [one["run_id"] for one in (await bob("agent_list"))["runs"]] == [own["run_id"]]
+
+
+@pytest.mark.covers("mcp:handles")
+@given(text=st.text(), owner=st.text(), other=st.text())
+def test_t18_only_what_was_made_is_read(text: str, owner: str, other: str) -> None:
+    """By its owner, as what it names; cut, changed or made with another key it is nothing."""
+    handles = Handles(KEY)
+    handle = handles.make(owner, "run", text)
+    assert handles.read(owner, "run", handle) == (text or None)
+    if owner.encode("utf-8", "replace") != other.encode("utf-8", "replace"):
+        assert handles.read(other, "run", handle) is None
+    assert handles.read(owner, "environment", handle) is None
+    assert handles.read(owner, "run", handle[:-1]) is None
+    assert handles.read(owner, "run", f"x{handle}") is None
+    assert Handles(KEY[::-1]).read(owner, "run", handle) is None
+    assert handles.read(owner, "run", text) is None
+
+
+@pytest.mark.covers("mcp:handles:key")
+async def test_the_key_is_made_once_for_its_owner_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: LocalBackend, jobs: JobStore
+) -> None:
+    """Beside the job store, in the user's data folder, whatever the working directory; a broken one is named."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    async with calling(agent_server(None, backend, jobs=jobs)) as call:
+        run = (await call("agent_run", input="Hello"))["run_id"]
+    path = tmp_path / "data" / "interactions-bridge" / "handle.key"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [file.name for file in path.parent.iterdir()] == ["handle.key"]
+    async with calling(agent_server(None, backend, jobs=jobs)) as call:
+        assert (await call("agent_get", run_id=run))["run_id"] == run
+    async with calling(agent_server(None, backend, jobs=jobs, handle_key=KEY.decode())) as call:
+        assert "there is no run" in await call.refused("agent_get", run_id=run)
+    path.write_bytes(b"")
+    with pytest.raises(NotConfigured, match="is broken"):
+        await asyncio.to_thread(load_key, path)
+    with pytest.raises(NotConfigured, match="cannot be used"):
+        await asyncio.to_thread(load_key, path / "below")
+    async with calling(agent_server(None, backend, jobs=jobs)) as call:
+        assert "is broken" in await call.refused("agent_list")
+
+
+CANARY = "canary-7f3a9b-secret"
+
+
+@pytest.mark.covers("mcp:secrets")
+async def test_t19_t20_no_secret_leaves_in_either_direction(
+    jobs: JobStore, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    """The key of the service stands in nothing that a caller gets or a log keeps, and a caller's token is not sent on."""
+    from bridge.http import create_app
+
+    asked: list[str] = []
+    local = LocalBackend()
+    app = create_app(local, api_key=CANARY)
+
+    async def recording(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            asked.append(repr(scope["headers"]))
+        await app(scope, receive, send)
+
+    caplog.set_level(logging.DEBUG, "bridge")
+    seen: list[str] = []
+    transport = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=recording))
+    async with (
+        transport,
+        GeminiBackend(api_key=CANARY, base_url="https://service.test", http=transport) as backend,
+    ):
+        wrong = GeminiBackend(api_key=f"{CANARY}-wrong", base_url="https://service.test", http=transport)
+        agents = {
+            "right": {"agent": "antigravity-preview-09-2026", "environment": "remote"},
+            "wrong": {"model": "m", "backend": wrong},
+        }
+        server = agent_server(agents, backend, jobs=jobs, handle_key=KEY, token_verifier=Tokens(), auth=AUTH)
+        async with over_http(server) as url, signed_in(url, "ann") as call:
+            run = await call("agent_run", input="Write 'a' to a.txt")
+            results = [
+                await call.result("agent_get", run_id=run["run_id"], include_steps=True),
+                await call.result("agent_files", run_id=run["run_id"]),
+                await call.result("agent_run", agent="wrong", input="x"),
+                await call.result("agent_run", input=5),
+            ]
+            seen += [result.model_dump_json() for result in results]
+            seen += [repr(call.told), (await call.client.list_tools()).model_dump_json()]
+            assert "401" in seen[2]
+    seen += [
+        record.getMessage() + str(record.exc_text) for record in caplog.records if record.name.startswith("bridge")
+    ]
+    seen += [repr(await jobs.list()), repr(server), (tmp_path / "jobs.sqlite").read_bytes().decode("latin-1")]
+    assert not [text for text in seen if CANARY in text]
+    assert any(CANARY in text for text in asked)
+    assert not [text for text in asked if "ann" in text or "Bearer" in text]
+    await local.aclose()
+
+
+@pytest.mark.covers("mcp:secrets")
+async def test_an_error_nobody_foresaw_is_not_told(
+    jobs: JobStore, caplog: pytest.LogCaptureFixture, backend: LocalBackend
+) -> None:
+    """Its text may hold anything: neither the caller nor the log at its usual level reads it."""
+
+    class Odd(LocalBackend):
+        async def create(self, request: Any = None, /, **fields: Any) -> Interaction:
+            raise RuntimeError(CANARY)
+
+    async with Odd() as odd, calling(agent_server(None, odd, jobs=jobs, handle_key=KEY)) as call:
+        told = await call.refused("agent_run", input="x")
+    assert told == "agent_run failed on this server, which is not your mistake; its log says more"
+    assert CANARY not in caplog.text
+
+
+@pytest.mark.covers("mcp:arguments")
+async def test_t21_no_argument_names_an_address_a_header_or_a_key(
+    backend: LocalBackend, serving: Callable[..., Any]
+) -> None:
+    """Of no tool, at any level; URIs are those of this server alone."""
+    async with calling(serving(backend)) as call:
+        names = {
+            name
+            for tool in (await call.client.list_tools()).tools
+            for name in [*tool.input_schema["properties"], *_names(tool.input_schema["properties"].get("files", {}))]
+        }
+    assert not names & {"url", "base_url", "headers", "api_key", "key", "model", "output_path", "mcp_servers", "tools"}
+    assert {name for name in names if "uri" in name} == {"uri"}
+
+
+def _names(schema: dict[str, Any]) -> list[str]:
+    return list(schema.get("items", {}).get("properties", {}))
+
+
+@pytest.mark.covers("mcp:output:cleaned")
+async def test_t22_what_an_agent_writes_is_data(
+    scripted: Callable[..., LocalBackend], serving: Callable[..., Any]
+) -> None:
+    """Control sequences and invisible text are taken out of answers, calls, steps, files and names."""
+    evil = "\x1b[31mred\x1b[0m \x1b]0;title\x07\x9b1mtext\x00\x08 tab\tline\r\nnext \U000e0041\U000e0042\u202fend"
+    good = "red text tab\tline\nnext \u202fend"
+    backend = scripted([output(evil), function_call("look_up", what=evil)])
+    async with calling(serving(backend, ASKING)) as call:
+        run = await call("agent_run", input=evil)
+        steps = await call("agent_get", run_id=run["run_id"], include_steps=True)
+        listed = (await call("agent_list"))["runs"][0]
+    assert run["pending_calls"][0]["arguments"] == {"what": good}
+    assert steps["steps"][0]["content"][0]["text"] == good
+    assert listed["input"] == good
+    assert cleaned({"a\x1b[1m": [evil, 1, None]}) == {"a": [good, 1, None]}
+
+
+@pytest.mark.covers("mcp:http:open")
+@pytest.mark.parametrize(
+    ("options", "fact"),
+    [
+        ({}, "a token verifier (token_verifier=..., auth=...) and the names it is reached by (allowed_hosts=...)"),
+        ({"token_verifier": Tokens(), "auth": AUTH}, "give the names it is reached by"),
+        ({"allowed_hosts": ["agents.example.com"]}, "give a token verifier"),
+    ],
+)
+def test_t26_what_other_machines_can_reach_is_not_served_openly(
+    options: dict[str, Any], fact: str, jobs: JobStore
+) -> None:
+    """On any address but this machine's own. JSON answers, with which nobody notices that a client is gone, are refused too."""
+    server = agent_server(None, LocalBackend(), jobs=jobs, handle_key=KEY, **options)
+    for host in ("0.0.0.0", "::", "192.168.1.5", "agents.example.com"):
+        with pytest.raises(NotConfigured) as refused:
+            server.streamable_http_app(host=host)
+        assert fact in str(refused.value)
+    assert server.streamable_http_app(host="localhost")
+    with pytest.raises(InvalidRequest, match="json_response"):
+        server.streamable_http_app(json_response=True)
+
+
+@pytest.mark.covers("mcp:fuzz")
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    body=st.one_of(
+        st.binary(max_size=200),
+        st.fixed_dictionaries(
+            {
+                "jsonrpc": st.sampled_from(["2.0", "1.0", 2]),
+                "id": st.one_of(st.integers(), st.text(max_size=5), st.none()),
+                "method": st.sampled_from(["tools/call", "resources/read", "tools/list", "subscriptions/listen", "x"]),
+            },
+            optional={
+                "params": st.dictionaries(
+                    st.sampled_from(["name", "arguments", "uri", "notifications"]),
+                    st.recursive(
+                        st.none() | st.booleans() | st.integers() | st.text(max_size=20) | st.just("agent_get"),
+                        lambda inner: (
+                            st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=8), inner, max_size=2)
+                        ),
+                        max_leaves=4,
+                    ),
+                )
+            },
+        ).map(lambda value: json.dumps(value).encode()),
+    )
+)
+async def test_t32_no_request_brings_the_server_down(body: bytes) -> None:
+    """Whatever is sent is answered, nothing of the inside is told, and the next request is served."""
+    async with LocalBackend() as local:
+        server = agent_server({"a": {"model": "m"}}, local, handle_key=KEY, jobs=cast(JobStore, _NoJobs()))
+        async with over_http(server) as url:
+            for era in (LATEST_MODERN_VERSION, "2025-06-18"):
+                answer = await post(url, body, token=None, mcp_protocol_version=era)
+                assert answer.status_code < 500
+                assert "Traceback" not in answer.text
+            async with calling(url) as call:
+                assert len((await call.client.list_tools()).tools) == 8
+
+
+class _NoJobs:
+    """A job store without jobs."""
+
+    lease = 30.0
+
+    def now(self) -> float:
+        return 0.0
+
+    async def list(self, **_: Any) -> list[Any]:
+        return []
+
+
+@pytest.mark.covers("mcp:fuzz")
+async def test_t32_a_service_that_answers_nonsense_is_an_error_in_words(jobs: JobStore) -> None:
+    """Of a create, of a look, of a stream: the run is not lost by it."""
+    answers = {"POST": (200, b"{not json"), "GET": (200, b"data: \xff\xff\n\n")}
+
+    async def odd(scope: Any, receive: Any, send: Any) -> None:
+        status, body = answers[scope["method"]]
+        headers = [(b"content-type", b"application/json" if body[:1] == b"{" else b"text/event-stream")]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    transport = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=odd))
+    backend = GeminiBackend(api_key="k" * 20, base_url="https://odd.test", http=transport)
+    server = agent_server({"a": {"model": "m"}}, backend, jobs=jobs, handle_key=KEY)
+    async with transport, backend, calling(server) as call:
+        first = await call.failed("agent_run", input="x", wait_s=0)
+        assert first["error"]
+        answers["POST"] = (200, b'{"id": "v1_x", "status": "in_progress", "object": "interaction"}')
+        run = await call.result("agent_run", input="x", wait_s=1.5)
+        assert run.structured_content["status"] == "in_progress"
+        answers["GET"] = (200, b'{"id": "v1_x", "status": "completed", "steps": []}')
+        done = await call("agent_wait", run_id=run.structured_content["run_id"])
+        assert done["status"] == "completed"
