@@ -1783,6 +1783,16 @@ MCP: tuple[Requirement, ...] = (
         "Each agent may have a backend and settings of its own; follow-ups stay with theirs.",
         "issue: mcp",
     ),
+    R(
+        "mcp:graphs",
+        "A graph is served as an agent: a thread for each conversation, interrupts as calls, follow-ups.",
+        "issue: mcp",
+    ),
+    R(
+        "mcp:graphs:restart",
+        "A graph's turn goes on from its last checkpoint where its process died, in one process.",
+        "issue: mcp",
+    ),
     R("mcp:limits", "Each caller is held to limits of runs, starts, tokens and words.", "issue: mcp, T23"),
     R("mcp:many", "200 runs at once on one server are each their own.", "issue: mcp"),
     R("mcp:logging", "The logging of the process is left alone.", "issue: mcp"),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from bridge._lazy import lazy
 
 if TYPE_CHECKING:
+    from .agents import as_agent
     from .background.middleware import BackgroundAgentsMiddleware
     from .background.node import interactions_node
     from .background.waking import Sweeper, wake, webhook_app
@@ -27,6 +28,7 @@ __all__ = [
     "LeftOut",
     "PortableHistoryMiddleware",
     "Sweeper",
+    "as_agent",
     "bind",
     "interactions_node",
     "to_portable",
@@ -43,6 +45,7 @@ __getattr__, __dir__ = lazy(
         "LeftOut": "portable.history",
         "PortableHistoryMiddleware": "portable.middleware",
         "Sweeper": "background.waking",
+        "as_agent": "agents",
         "bind": "binding",
         "interactions_node": "background.node",
         "to_portable": "portable.history",

@@ -1,0 +1,192 @@
+"""Graphs of one's own, served: a thread for each conversation, interrupts as calls, over restarts."""
+
+from __future__ import annotations
+
+import asyncio
+import operator
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+from langchain_core.messages import AIMessage
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from langgraph.graph import END, START, MessagesState, StateGraph
+from langgraph.types import interrupt
+from typing_extensions import TypedDict
+
+from bridge.errors import ApiError, Conflict, InvalidRequest, NotFound, UnsupportedCapability
+from bridge.jobs import JobStore
+from bridge.langgraph import as_agent
+from tests.mcp.calling import ERAS, calling
+
+pytestmark = pytest.mark.timeout(90)
+
+
+def counting(checkpointer: Any, gate: asyncio.Event | None = None, ran: list[str] | None = None) -> Any:
+    """A graph that counts the messages of its thread, asks before it answers where it is told to, and fails where it is told to."""
+
+    async def begin(state: MessagesState) -> dict[str, Any]:
+        if ran is not None:
+            ran.append("begin")
+        return {}
+
+    async def answer(state: MessagesState) -> dict[str, Any]:
+        words = str(state["messages"][-1].content)
+        if gate is not None:
+            await gate.wait()
+        if words == "fail":
+            raise ValueError("password hunter2")
+        if words == "ask":
+            words = f"told {interrupt({'question': 'May I?'})!r}"
+        return {"messages": [AIMessage(f"{len(state['messages'])}: {words}")]}
+
+    graph = StateGraph(MessagesState)
+    graph.add_node("begin", begin)
+    graph.add_node("answer", answer)
+    graph.add_edge(START, "begin")
+    graph.add_edge("begin", "answer")
+    graph.add_edge("answer", END)
+    return graph.compile(checkpointer=checkpointer, name="counter")
+
+
+@pytest.mark.covers("mcp:graphs")
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_graph_is_run_answered_and_followed_up(era: str, jobs: JobStore, serving: Callable[..., Any]) -> None:
+    """What LangGraph's own endpoint cannot: a second turn on the same thread, and an answer to an interrupt."""
+    agent = as_agent(counting(InMemorySaver()), description="Counts.", jobs=jobs)
+    async with calling(serving(None, {"counter": agent}), era) as call:
+        (tool,) = [tool for tool in (await call.client.list_tools()).tools if tool.name == "agent_run"]
+        assert "counter: Counts." in tool.input_schema["properties"]["agent"]["description"]
+        first = await call("agent_run", input="hello")
+        assert (first["status"], first["output_text"]) == ("completed", "1: hello")
+        asked = await call("agent_run", input="ask", previous_run_id=first["run_id"])
+        assert asked["status"] == "requires_action"
+        (pending,) = asked["pending_calls"]
+        assert (pending["name"], pending["arguments"]) == ("interrupt", {"value": {"question": "May I?"}})
+        await call("agent_respond", run_id=asked["run_id"], call_id=pending["call_id"], decision="approve")
+        assert (await call("agent_wait", run_id=asked["run_id"]))["output_text"] == "3: told True"
+        third = await call("agent_run", input="bye", previous_run_id=asked["run_id"])
+        assert third["output_text"] == "5: bye"
+        assert (await call("agent_run", input="hello"))["output_text"] == "1: hello"
+
+
+@pytest.mark.covers("mcp:graphs")
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"decision": "reject"}, "False"),
+        ({"result": "later"}, "'later'"),
+        ({"result": [1, 2]}, "[1, 2]"),
+        ({"result": {"a": 1}}, "{'a': 1}"),
+    ],
+)
+async def test_an_interrupt_returns_what_it_was_answered(
+    given: dict[str, Any], told: str, jobs: JobStore, serving: Callable[..., Any]
+) -> None:
+    """A decision as True or False, anything else as it is."""
+    async with calling(serving(None, {"counter": as_agent(counting(InMemorySaver()), jobs=jobs)})) as call:
+        run = await call("agent_run", input="ask")
+        await call("agent_respond", run_id=run["run_id"], call_id=run["pending_calls"][0]["call_id"], **given)
+        assert (await call("agent_wait", run_id=run["run_id"]))["output_text"] == f"1: told {told}"
+
+
+@pytest.mark.covers("mcp:graphs")
+async def test_a_graph_that_fails_or_is_stopped_says_so(jobs: JobStore, serving: Callable[..., Any]) -> None:
+    """Without the text of its error, which may hold anything."""
+    gate = asyncio.Event()
+    gate.set()
+    async with calling(serving(None, {"counter": as_agent(counting(InMemorySaver(), gate), jobs=jobs)})) as call:
+        failed = await call.failed("agent_run", input="fail")
+        assert (failed["status"], failed["error"]) == (
+            "failed",
+            "the graph raised an error; its server's log says more",
+        )
+        gate.clear()
+        running = await call("agent_run", input="hello", wait_s=0.2)
+        assert running["status"] == "in_progress"
+        assert (await call("agent_cancel", run_id=running["run_id"]))["status"] == "cancelled"
+        gate.set()
+        assert (await call("agent_get", run_id=running["run_id"]))["status"] == "cancelled"
+        environment = await call.refused("agent_run", input="x", environment_id="x~y")
+        assert "works in no environment" in environment
+        with_file = await call("agent_run", input="x", files=[{"path": "a.txt", "content": "A"}])
+        assert with_file["output_text"] == "1: x\n\nFile a.txt:\n\nA"
+
+
+@pytest.mark.covers("mcp:graphs:restart")
+async def test_a_graph_goes_on_where_its_process_died(
+    tmp_path: Path, jobs: JobStore, serving: Callable[..., Any]
+) -> None:
+    """From its last checkpoint, in the first process that asks once the lease is over, and in no other."""
+    path, ran = str(tmp_path / "threads.sqlite"), list[str]()
+    async with AsyncSqliteSaver.from_conn_string(path) as saver:
+        never = asyncio.Event()
+        async with calling(serving(None, {"counter": as_agent(counting(saver, never, ran), jobs=jobs)})) as call:
+            run = await call("agent_run", input="hello", wait_s=0.2)
+            assert run["status"] == "in_progress"
+            # Another process: while the first one lives it only looks.
+            other = as_agent(counting(saver, None, ran), jobs=jobs)
+            (job,) = await jobs.list()
+            assert (await other.get(str(job.interaction_id))).status == "in_progress"
+            await asyncio.sleep(0)
+            with pytest.raises(Conflict, match="another process"):
+                await other.cancel(str(job.interaction_id))
+            assert ran == ["begin"]
+            (work,) = [task for task in asyncio.all_tasks() if "_GraphAgent._work" in repr(task)]
+            work.cancel()  # as the end of a process does
+            await asyncio.wait({work})
+        async with calling(serving(None, {"counter": as_agent(counting(saver, None, ran), jobs=jobs)})) as call:
+            done = await call("agent_wait", run_id=run["run_id"])
+            assert (done["status"], done["output_text"]) == ("completed", "1: hello")
+    assert ran == ["begin"]
+
+
+class Plain(TypedDict):
+    """A state without messages."""
+
+    words: Annotated[list[str], operator.add]
+
+
+@pytest.mark.covers("mcp:graphs")
+async def test_any_graph_will_do(jobs: JobStore) -> None:
+    """Its input is made of the words, its answer of the values; without a checkpointer it is refused."""
+    graph = StateGraph(Plain)
+    graph.add_node("shout", lambda state: {"words": [state["words"][-1].upper()]})
+    graph.add_edge(START, "shout")
+    with pytest.raises(InvalidRequest, match="compile the graph with a checkpointer"):
+        as_agent(graph.compile())
+    compiled = graph.compile(checkpointer=InMemorySaver())
+    agent = as_agent(compiled, input=lambda words: {"words": [words]}, name="shouter", jobs=jobs)
+
+    async def done(**fields: Any) -> Any:
+        turn = await agent.create(**fields)
+        while turn.status == "in_progress":
+            await asyncio.sleep(0)
+            turn = await agent.get(turn.id)
+        return turn
+
+    first = await done(input="hello")
+    assert first.output_text == '{"words":["hello","HELLO"]}'
+    second = await done(input="bye", previous_interaction_id=first.id)
+    assert second.output_text.endswith('"bye","BYE"]}')
+    assert (await agent.get(first.id)).output_text == first.output_text
+    assert (await agent.cancel(second.id)).status == "completed"
+    with pytest.raises(Conflict, match="not the last turn"):
+        await agent.create(input="again", previous_interaction_id=first.id)
+    for unknown in ("x", "x:1"):
+        with pytest.raises(NotFound):
+            await agent.get(unknown)
+    with pytest.raises(UnsupportedCapability, match="environment"):
+        await agent.create(input="x", environment="remote")
+    with pytest.raises(UnsupportedCapability, match="input of that kind"):
+        await agent.create(input=[{"type": "image", "data": "eA=="}])
+    with pytest.raises(UnsupportedCapability, match="look at the turn again"):
+        async for _ in agent.watch(first.id):
+            pass
+    told = as_agent(
+        compiled, input=lambda words: {"words": [words]}, output=lambda values: values["words"][-1], jobs=jobs
+    )
+    assert (await told.get(first.id)).output_text == "HELLO"
+    assert issubclass(Conflict, ApiError)
