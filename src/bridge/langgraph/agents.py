@@ -26,9 +26,9 @@ from bridge.backend import Capabilities
 from bridge.errors import InvalidRequest, OutcomeUnknown, UnsupportedCapability, api_error
 from bridge.interactions import Event, Interaction
 from bridge.jobs.agent import Agent
-from bridge.jobs.starting import held
 from bridge.jobs.stores.sqlite import default_store
 from bridge.jobs.stores.store import JobStore
+from bridge.jobs.tasks import held
 from bridge.jobs.waking import holding
 
 __all__ = ["as_agent"]
@@ -159,7 +159,7 @@ class _GraphAgent:
 
     def _run(self, id: str, input: Any) -> None:
         """Runs the graph for a turn in the background: from its input, or on from where it stands."""
-        work = self._running[id] = held(asyncio.ensure_future(self._work(id, input)))
+        work = self._running[id] = held(self._work(id, input))
         work.add_done_callback(lambda _: self._running.pop(id, None))
 
     async def _work(self, id: str, input: Any) -> None:

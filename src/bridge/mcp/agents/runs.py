@@ -15,7 +15,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from bridge.errors import BridgeError, InvalidRequest
@@ -23,8 +23,9 @@ from bridge.interactions import FunctionCall, Interaction, meaning_of
 from bridge.jobs.following import Follower
 from bridge.jobs.job import Intent, Job, Place
 from bridge.jobs.looking import look, pause_of, steps_seen, stop
-from bridge.jobs.starting import ABANDON_WITHIN, LABEL, held, made, recorded, under_way
+from bridge.jobs.starting import LABEL, made, recorded
 from bridge.jobs.stores.store import JobStore
+from bridge.jobs.tasks import WITHIN, held
 from bridge.jobs.waking import holding, settle
 from bridge.tools import ToolError
 
@@ -132,7 +133,7 @@ class Runs:
         self.jobs = jobs
         self._changed = changed
         self._stopping: dict[str, asyncio.Future[None]] = {}
-        self._starting: set[asyncio.Future[Job]] = set()
+        self._starting: dict[str, asyncio.Future[Job]] = {}
 
     # --- starting
 
@@ -171,19 +172,19 @@ class Runs:
         )
 
     async def _made(self, job: Job, agent: AgentSettings, request: Mapping[str, Any], *, new: bool) -> None:
-        call = under_way(job)
+        call = self._starting.get(job.token)
         if new:
-            call = made(self.jobs, job, lambda: agent.runs.create(**request, labels={LABEL: job.token}))
-        if call is not None:
-            self._starting.add(call)
-            call.add_done_callback(self._starting.discard)
+            create = partial(agent.runs.create, **request, labels={LABEL: job.token})
+            call = self._starting[job.token] = held(made(self.jobs, job, create))
+            call.add_done_callback(lambda _: self._starting.pop(job.token, None))
             call.add_done_callback(_heard)
+        if call is not None:
             await asyncio.shield(call)
 
     async def started(self) -> None:
         """Waits, a bounded time, until every start under way has got its interaction: what is paid for is not forgotten."""
         if self._starting:
-            await asyncio.wait(set(self._starting), timeout=ABANDON_WITHIN)
+            await asyncio.wait(set(self._starting.values()), timeout=WITHIN)
 
     # --- reading
 
@@ -194,7 +195,7 @@ class Runs:
             return None
         steps = [step for row in rows for _, step in sorted((await self.jobs.steps(row.token)).items())]
         last = rows[-1]
-        late = last.interaction_id is None and self.jobs.now() >= last.busy and under_way(last) is None
+        late = last.interaction_id is None and self.jobs.now() >= last.busy and last.token not in self._starting
         run = Run(id, owner, rows, tuple(steps), late)
         agent = self.agent_of(run)
         return replace(run, served=frozenset(agent.held.names)) if agent is not None and agent.held is not None else run
@@ -230,7 +231,11 @@ class Runs:
         if agent is None or (run.over and run.last.ended is not None):
             return run
         before, problem = run.last, None
-        if run.last.ended is None and under_way(run.last) is None and (run.late or run.last.interaction_id is not None):
+        if (
+            run.last.ended is None
+            and run.last.token not in self._starting
+            and (run.late or run.last.interaction_id is not None)
+        ):
             seen = await look(run.last, agent.runs, self.jobs)
             problem = seen.problem
         run = await self._again(run.owner, run.id)
@@ -346,14 +351,14 @@ class Runs:
         """Stops a run, once, and sees that it stopped. One that is over stays as it is."""
         stopping = self._stopping.get(run.last.thread)
         if stopping is None:
-            stopping = self._stopping[run.last.thread] = held(asyncio.ensure_future(self._cancel(run)))
+            stopping = self._stopping[run.last.thread] = held(self._cancel(run))
             stopping.add_done_callback(lambda _: self._stopping.pop(run.last.thread, None))
             stopping.add_done_callback(_heard)
         await asyncio.shield(stopping)
         return await self._again(run.owner, run.id)
 
     async def _cancel(self, run: Run) -> None:
-        if (call := under_way(run.last)) is not None:
+        if (call := self._starting.get(run.last.token)) is not None:
             await asyncio.wait({call})
             run = await self._again(run.owner, run.id)
         job, agent = run.last, self.agent_of(run)
