@@ -1793,6 +1793,11 @@ MCP: tuple[Requirement, ...] = (
         "A graph's turn goes on from its last checkpoint where its process died, in one process.",
         "issue: mcp",
     ),
+    R(
+        "mcp:tasks",
+        "The tasks extension is served where a client knows it: a task is the run, and any server answers.",
+        "MCP: SEP-2663; T12",
+    ),
     R("mcp:limits", "Each caller is held to limits of runs, starts, tokens and words.", "issue: mcp, T23"),
     R("mcp:many", "200 runs at once on one server are each their own.", "issue: mcp"),
     R("mcp:logging", "The logging of the process is left alone.", "issue: mcp"),

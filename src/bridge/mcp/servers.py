@@ -16,7 +16,7 @@ from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 from mcp.server.subscriptions import InMemorySubscriptionBus
 from mcp.shared.exceptions import MCPError
 from mcp.shared.subscriptions import ResourceUpdated
-from mcp_types import INVALID_PARAMS, CallToolResult, TextContent, Tool
+from mcp_types import INVALID_PARAMS, CallToolRequestParams, CallToolResult, TextContent, Tool
 
 from bridge.backend import Backend
 from bridge.errors import BridgeError
@@ -32,6 +32,7 @@ from .agents.places import file_uri, run_uri
 from .agents.runs import Run, Runs
 from .agents.schemas import INSTRUCTIONS
 from .agents.settings import DEFAULT_AGENTS, read_agents
+from .agents.tasks import Tasks
 from .agents.tools import AgentTools
 from .base import ServedTool, Server, failure
 from .text import ANY_TYPE, cleaned
@@ -105,6 +106,10 @@ def agent_server(
                     raise MCPError(INVALID_PARAMS, f"Unknown resource: {cleaned(str(uri))[:200]}")
         return await call_next(ctx)
 
+    async def call(params: CallToolRequestParams, ctx: ServerRequestContext[Any, Any]) -> CallToolResult:
+        context = Context(request_context=ctx, mcp_server=server, input_params=params, subscriptions=bus)
+        return await server.call_tool(params.name, params.arguments or {}, context)
+
     server = Server(
         name,
         tools.served,
@@ -117,6 +122,7 @@ def agent_server(
         lifespan=lifespan,
         subscriptions=bus,
         middleware=[only_own],
+        extensions=[Tasks(tools, call)],
     )
     _add_resources(server, tools)
     return server

@@ -75,7 +75,9 @@ class AgentTools:
     async def _agent_run(self, given: dict[str, Any], context: Context) -> CallToolResult:
         owner, handles = _owner(context), await self.handles()
         previous = (
-            await self._run(owner, given["previous_run_id"], "previous_run_id") if "previous_run_id" in given else None
+            await self.run_of(owner, given["previous_run_id"], "previous_run_id")
+            if "previous_run_id" in given
+            else None
         )
         agent = self._agents[self._agent_for(given, previous)]
         if previous is not None:
@@ -99,29 +101,29 @@ class AgentTools:
             run, problem = started, str(error)
         if problem is None:
             run = await self._runs.follow(run, given.get("wait_s", WAIT), _teller(context))
-        return await self._result(run, problem)
+        return await self.result(run, problem)
 
     async def _agent_wait(self, given: dict[str, Any], context: Context) -> CallToolResult:
-        run = await self._run(_owner(context), given["run_id"])
-        return await self._result(await self._runs.follow(run, given.get("wait_s", WAIT), _teller(context)))
+        run = await self.run_of(_owner(context), given["run_id"])
+        return await self.result(await self._runs.follow(run, given.get("wait_s", WAIT), _teller(context)))
 
     async def _agent_get(self, given: dict[str, Any], context: Context) -> CallToolResult:
-        run = await self._runs.look(await self._run(_owner(context), given["run_id"]))
+        run = await self._runs.look(await self.run_of(_owner(context), given["run_id"]))
         more = steps_page(run.steps, given.get("after_step", 0)) if given.get("include_steps") else {}
-        return await self._result(run, more=more)
+        return await self.result(run, more=more)
 
     async def _agent_respond(self, given: dict[str, Any], context: Context) -> CallToolResult:
         if ("result" in given) == ("decision" in given):
             raise ToolError("give a result or a decision, one of the two")
-        run = await self._runs.look(await self._run(_owner(context), given["run_id"]))
+        run = await self._runs.look(await self.run_of(_owner(context), given["run_id"]))
         decision = given.get("decision")
         result = given["result"] if decision is None else {"decision": decision}
         if not isinstance(result, str | dict):
             result = {"result": result}
-        return await self._result(await self._runs.answer(run, given["call_id"], result, is_error=decision == "reject"))
+        return await self.result(await self._runs.answer(run, given["call_id"], result, is_error=decision == "reject"))
 
     async def _agent_cancel(self, given: dict[str, Any], context: Context) -> CallToolResult:
-        return await self._result(await self._runs.cancel(await self._run(_owner(context), given["run_id"])))
+        return await self.result(await self._runs.cancel(await self.run_of(_owner(context), given["run_id"])))
 
     async def _agent_list(self, given: dict[str, Any], context: Context) -> CallToolResult:
         owner, handles = _owner(context), await self.handles()
@@ -138,7 +140,7 @@ class AgentTools:
         if ("run_id" in given) == ("environment_id" in given):
             raise ToolError("give a run_id or an environment_id, one of the two")
         if "run_id" in given:
-            run = await self._runs.look(await self._run(owner, given["run_id"]))
+            run = await self._runs.look(await self.run_of(owner, given["run_id"]))
             environment = _environment_of(run)
             if environment is None:
                 raise ToolError("run_id: this run has no environment, and so no files")
@@ -168,7 +170,7 @@ class AgentTools:
         if place is None:
             raise ToolError(f"uri: unknown resource {uri[:200]!r}")
         if place.kind == "run":
-            return await self._part_of(await self._run(owner, place.handle, "uri"), place)
+            return await self._part_of(await self.run_of(owner, place.handle, "uri"), place)
         environment = self._named(await self.handles(), owner, "environment", place.handle, "uri")
         try:
             return await read_file(self._backends, environment, place.path)
@@ -186,7 +188,7 @@ class AgentTools:
 
     async def steps(self, owner: str, handle: str, after: int) -> str:
         """A page of a run's steps, as JSON."""
-        run = await self._runs.look(await self._run(owner, handle, "uri"))
+        run = await self._runs.look(await self.run_of(owner, handle, "uri"))
         return dumped(steps_page(run.steps, after))
 
     async def may_read(self, owner: str, uri: str) -> bool:
@@ -194,13 +196,21 @@ class AgentTools:
         place = place_of(uri)
         return place is not None and (await self.handles()).read(owner, place.kind, place.handle) is not None
 
+    async def looked(self, run: Run) -> Run:
+        """A run after one look at it."""
+        return await self._runs.look(run)
+
+    async def cancelled(self, run: Run) -> Run:
+        """A run that was stopped."""
+        return await self._runs.cancel(run)
+
     async def uri_of(self, run: Run) -> str:
         """The URI of a run, for its owner."""
         return run_uri((await self.handles()).make(run.owner, "run", run.id))
 
     # --- what they have in common
 
-    async def _run(self, owner: str, handle: str, where: str = "run_id") -> Run:
+    async def run_of(self, owner: str, handle: str, where: str = "run_id") -> Run:
         """The run of a handle. One of another caller's is as unknown as one that never was."""
         named = (await self.handles()).read(owner, "run", handle)
         run = await self._runs.find(owner, named) if named is not None else None
@@ -277,7 +287,8 @@ class AgentTools:
         told = [error.message for error in interaction.errors or [] if isinstance(error, Error) and error.message]
         return "; ".join(told) or None
 
-    async def _result(self, run: Run, problem: str | None = None, more: dict[str, Any] | None = None) -> CallToolResult:
+    async def result(self, run: Run, problem: str | None = None, more: dict[str, Any] | None = None) -> CallToolResult:
+        """What a tool gives of a run."""
         view = await self._view(run, problem)
         return success({**view, **(more or {})}, is_error=run.failed or problem is not None)
 
