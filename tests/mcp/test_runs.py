@@ -360,3 +360,26 @@ async def test_steps_are_read_page_by_page_and_long_ones_are_cut(
         assert rest["steps"][-1]["chars"] > 9_000 > len(rest["steps"][-1]["beginning"])
         read = await call.client.read_resource(f"agent://runs/{run['run_id']}/steps?after=50")
         assert json.loads(read.contents[0].text)["steps"] == rest["steps"]  # type: ignore[union-attr]
+
+
+@pytest.mark.covers("mcp:life")
+async def test_what_ended_while_nobody_looked_is_seen_before_it_is_acted_on(
+    scripted: Callable[..., LocalBackend], serving: Callable[..., Any], jobs: JobStore
+) -> None:
+    """A run that is over can be followed up at once; one that asks for an answer can be stopped."""
+    held = Held("Done.")
+    backend = scripted(held, [output("Again.")], [function_call("look_up")])
+    async with calling(serving(backend, ASKING)) as call:
+        first = await call("agent_run", input="Think.", wait_s=0)
+        assert "still goes on" in await call.refused("agent_run", input="And?", previous_run_id=first["run_id"])
+        (job,) = await jobs.list()
+        held.let.set()
+        async with asyncio.timeout(20):
+            while (await backend.get(str(job.interaction_id))).status != "completed":
+                await asyncio.sleep(0)
+        again = await call("agent_run", input="And?", previous_run_id=first["run_id"])
+        assert again["output_text"] == "Again."
+        asking = await call("agent_run", input="Ask.", wait_s=0)
+        stopped = await call("agent_cancel", run_id=asking["run_id"])
+        assert (stopped["status"], stopped["pending_calls"]) == ("cancelled", [])
+        assert "there are agent_run" in await call.refused("agent_stop")

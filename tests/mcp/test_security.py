@@ -31,6 +31,7 @@ from tests.mcp.calling import (
     ERAS,
     KEY,
     RESOURCE,
+    Held,
     Tokens,
     calling,
     function_call,
@@ -461,6 +462,54 @@ class _NoJobs:
 
     async def list(self, **_: Any) -> list[Any]:
         return []
+
+
+@pytest.mark.covers("mcp:disconnect")
+async def test_t25_a_connection_that_drops_in_the_middle_stops_nothing(
+    scripted: Callable[..., LocalBackend], serving: Callable[..., Any]
+) -> None:
+    """Of a client that is gone, and of one that never reads what it is sent; the server serves others meanwhile."""
+    first, second = Held(), Held()
+    async with over_http(serving(scripted(first, second), ASKING)) as url:
+        host, port = url.split("/")[2].split(":")
+        meta = {
+            "io.modelcontextprotocol/protocolVersion": LATEST_MODERN_VERSION,
+            "io.modelcontextprotocol/clientInfo": {"name": "raw", "version": "1"},
+            "io.modelcontextprotocol/clientCapabilities": {},
+            "progressToken": 1,
+        }
+        params = {"name": "agent_run", "arguments": {"input": "Think.", "wait_s": 50}, "_meta": meta}
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
+        head = (
+            f"POST /mcp HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+            f"Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: {LATEST_MODERN_VERSION}\r\n"
+            "Mcp-Method: tools/call\r\nMcp-Name: agent_run\r\n\r\n"
+        )
+        reader, gone = await asyncio.open_connection(host, int(port))
+        gone.write((head + body).encode())
+        assert b"200 OK" in await asyncio.wait_for(reader.readline(), 20)
+        gone.transport.abort()
+        _, deaf = await asyncio.open_connection(host, int(port))
+        deaf.write((head + body).encode())
+        async with calling(url) as call:
+            async with asyncio.timeout(20):
+                while first.begun + second.begun < 2:
+                    await asyncio.sleep(0.01)
+            runs = (await call("agent_list"))["runs"]
+            assert [run["status"] for run in runs] == ["in_progress", "in_progress"]
+            first.let.set()
+            second.let.set()
+            for run in runs:
+                assert (await call("agent_wait", run_id=run["run_id"]))["output_text"] == "done"
+        deaf.transport.abort()
+
+
+@pytest.mark.covers("mcp:http:requests")
+async def test_t29_state_that_the_server_did_not_make_is_refused(url: str) -> None:
+    """A client cannot claim to be in the middle of something."""
+    call = {"name": "agent_list", "arguments": {}, "requestState": "forged"}
+    answer = await post(url, {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}, mcp_name="agent_list")
+    assert answer.json()["error"]["code"] == -32602
 
 
 @pytest.mark.covers("mcp:fuzz")

@@ -19,7 +19,6 @@ from mcp.server.auth.settings import AuthSettings
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
-from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, ContentBlock, InputRequiredResult, TextContent, Tool
 from pydantic import AnyUrl
 from starlette.applications import Starlette
@@ -108,8 +107,6 @@ class Server(MCPServer[Any]):
             return await tool.run(tool.fitting(arguments), context or Context())
         except (ToolError, BridgeError) as error:
             return failure(f"{name}: {error}")
-        except MCPError:
-            raise
         except Exception as error:  # noqa: BLE001 - whatever it is, its text may hold what the caller must not see
             _log.error("%s failed: %s", name, type(error).__name__)
             _log.debug("%s failed", name, exc_info=error)

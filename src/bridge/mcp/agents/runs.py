@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
+from weakref import WeakValueDictionary
 
 from bridge.errors import BridgeError, InvalidRequest
 from bridge.interactions import FunctionCall, Interaction, meaning_of
@@ -134,6 +135,7 @@ class Runs:
         self._changed = changed
         self._stopping: dict[str, asyncio.Future[None]] = {}
         self._starting: dict[str, asyncio.Future[Job]] = {}
+        self._doors: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     # --- starting
 
@@ -146,14 +148,19 @@ class Runs:
         id: str,
         summary: str,
         previous: str | None = None,
+        admit: Callable[[], Awaitable[None]],
     ) -> Run:
         """Starts the run of this id, or gives the one that was started under it. Raises `ToolError` where that was another one.
 
-        Who stops waiting here does not stop the start. Raises what the agent raises.
+        `admit` lets a new one in, or raises; starts of one owner pass it one after the other. Who stops waiting here does not stop the
+        start. Raises what the agent raises.
         """
         digest = _digest({**request, "agent of the server": agent.name})
         facts = {"agent": agent.name, "input": summary[:_SUMMARY], "previous": previous, "digest": digest}
-        job, new = await recorded(self.jobs, self._intent(owner, id, agent, "start", facts))
+        async with self._doors.setdefault(owner, asyncio.Lock()):
+            if await self.find(owner, id) is None:
+                await admit()
+            job, new = await recorded(self.jobs, self._intent(owner, id, agent, "start", facts))
         if job.terms[_OURS]["digest"] != digest:
             raise ToolError(
                 "idempotency_key was used for another request: take a new one, or repeat that request as it was"
@@ -361,6 +368,7 @@ class Runs:
         if (call := self._starting.get(run.last.token)) is not None:
             await asyncio.wait({call})
             run = await self._again(run.owner, run.id)
+        run = await self.look(run)
         job, agent = run.last, self.agent_of(run)
         if job.ended is not None:
             if run.calls or run.goes_on:

@@ -81,18 +81,23 @@ class AgentTools:
         )
         agent = self._agents[self._agent_for(given, previous)]
         if previous is not None:
+            previous = await self._runs.look(previous)
             _check_follow_up(previous, agent)
         environment = self._environment_for(given, agent, previous, owner, handles)
         files = [await self._file(owner, file, number) for number, file in enumerate(given.get("files", ()))]
         words, place = with_files(agent, given["input"], files, environment)
         request = agent.request(words, previous=previous.last.interaction_id if previous else None, environment=place)
         new = fresh_id(owner, given.get("idempotency_key"))
-        if "idempotency_key" not in given or await self._runs.find(owner, new) is None:
-            await self._gate.enter(owner, name_of(owner))
         problem: str | None = None
         try:
             run = await self._runs.start(
-                owner, agent, request, id=new, summary=given["input"], previous=previous.id if previous else None
+                owner,
+                agent,
+                request,
+                id=new,
+                summary=given["input"],
+                previous=previous.id if previous else None,
+                admit=lambda: self._gate.enter(owner, name_of(owner)),
             )
         except BridgeError as error:
             started = await self._runs.find(owner, new)
