@@ -14,6 +14,7 @@ from mcp_types import ImageContent
 from mcp_types import TextResourceContents as Text
 
 from bridge.backends.local import LocalBackend
+from bridge.errors import ConnectionFailed
 from tests.mcp.calling import ASKING, Held, calling, output
 
 pytestmark = pytest.mark.timeout(90)
@@ -206,3 +207,38 @@ async def test_who_listens_hears_that_a_run_changed(
             async with asyncio.timeout(20):
                 event = await anext(aiter(events))
             assert getattr(event, "uri", None) == uri
+
+
+@pytest.mark.covers("mcp:agents:several", "mcp:files")
+async def test_an_environment_is_found_on_the_service_that_has_it(
+    backend: LocalBackend, scripted: Callable[..., LocalBackend], serving: Callable[..., Any]
+) -> None:
+    """Whichever agent's; a listing that fails costs the list, and not the answer."""
+
+    class Closed(LocalBackend):
+        @property
+        def files(self) -> Any:
+            raise ConnectionFailed("the service is away", sent=False)
+
+        @files.setter
+        def files(self, value: Any) -> None:
+            pass
+
+    worker = {"agent": "antigravity-preview-09-2026", "environment": "remote"}
+    async with Closed() as closed:
+        agents = {
+            "one": worker,
+            "two": {**worker, "backend": scripted([output("Made.")])},
+            "three": {**worker, "backend": closed},
+        }
+        async with calling(serving(backend, agents)) as call:
+            for name in ("one", "two"):
+                run = await call("agent_run", agent=name, input="Write 'a' to a.txt")
+                listed = await call("agent_files", run_id=run["run_id"])
+                assert listed["environment_id"] == run["environment_id"]
+        async with calling(serving(closed, {"three": worker})) as call:
+            run = await call("agent_run", input="Write 'a' to a.txt")
+            assert (run["status"], run["files"]) == ("completed", [])
+            assert "the service is away" in await call.refused("agent_files", run_id=run["run_id"])
+            steps = await call("agent_read_file", uri=f"agent://runs/{run['run_id']}/steps")
+            assert json.loads(steps["text"])["steps"][-1]["type"] == "model_output"

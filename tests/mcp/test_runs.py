@@ -383,3 +383,62 @@ async def test_what_ended_while_nobody_looked_is_seen_before_it_is_acted_on(
         stopped = await call("agent_cancel", run_id=asking["run_id"])
         assert (stopped["status"], stopped["pending_calls"]) == ("cancelled", [])
         assert "there are agent_run" in await call.refused("agent_stop")
+
+
+@pytest.mark.covers("mcp:cancel")
+async def test_a_run_that_is_being_started_is_stopped_once_it_was(serving: Callable[..., Any]) -> None:
+    """The start is waited for: what is paid for is known, and then stopped."""
+    asked, let = asyncio.Event(), asyncio.Event()
+
+    class Late(LocalBackend):
+        async def create(self, request: Any = None, /, **fields: Any) -> Interaction:
+            asked.set()
+            await let.wait()
+            return await super().create(request, **fields)
+
+    async with Late(responder=ScriptedResponder([Held()])) as backend, calling(serving(backend, ASKING)) as call:
+        starting = asyncio.create_task(call.client.call_tool("agent_run", {"input": "Think."}))
+        await asked.wait()
+        (run,) = (await call("agent_list"))["runs"]
+        stopping = asyncio.create_task(call("agent_cancel", run_id=run["run_id"]))
+        asyncio.get_running_loop().call_soon(let.set)
+        assert (await stopping)["status"] == "cancelled"
+        started = await starting
+        assert started.structured_content["status"] == "cancelled"
+
+
+@pytest.mark.covers("mcp:cancel")
+async def test_what_cannot_be_stopped_says_why(
+    jobs: JobStore, scripted: Callable[..., LocalBackend], serving: Callable[..., Any]
+) -> None:
+    """An agent that the server does not have any more, and a start of which nobody knows."""
+    async with calling(serving(scripted(Held()), ASKING)) as call:
+        run = (await call("agent_run", input="Think.", wait_s=0))["run_id"]
+    async with calling(serving(scripted(), {"other": {"model": "m"}})) as call:
+        assert "no agent 'helper' any more" in await call.refused("agent_cancel", run_id=run)
+
+    class Broken(LocalBackend):
+        async def create(self, request: Any = None, /, **fields: Any) -> Interaction:
+            raise ConnectionFailed("the connection broke", sent=True)
+
+    async with Broken() as backend, calling(serving(backend)) as call:
+        lost = (await call.failed("agent_run", input="x"))["run_id"]
+        assert "nothing tells whether this run was started" in await call.refused("agent_cancel", run_id=lost)
+
+
+@pytest.mark.covers("mcp:respond")
+async def test_two_answers_at_once_are_taken_one_after_the_other(
+    jobs: JobStore, scripted: Callable[..., LocalBackend], serving: Callable[..., Any]
+) -> None:
+    """Where another server is at it, the caller is asked to give it again."""
+    async with calling(serving(scripted([function_call("look_up")], [output("Thanks.")]), ASKING)) as call:
+        run = (await call("agent_run", input="Ask."))["run_id"]
+        (job,) = await jobs.list()
+        assert await jobs.hold(job.thread, "another")
+        answer = {"run_id": run, "call_id": "call_1", "result": "12"}
+        assert "give this one again" in await call.refused("agent_respond", **answer)
+        await jobs.release(job.thread, "another")
+        await call("agent_respond", **answer)
+        assert (await call("agent_wait", run_id=run))["output_text"] == "Thanks."
+        again = await call("agent_respond", **answer)
+        assert again["status"] == "completed"

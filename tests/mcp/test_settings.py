@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from mcp.server.mcpserver import MCPServer
+from mcp.shared.exceptions import MCPError
 
 from bridge.backend import Capabilities
 from bridge.backends.local import LocalBackend
@@ -72,6 +73,15 @@ async def test_what_a_tool_does_not_take_is_refused_by_name(
     async with calling(serving(backend)) as call:
         assert fact in await call.refused(tool, **arguments)
         assert (await call("agent_list"))["runs"] == []
+
+
+@pytest.mark.covers("mcp:arguments")
+async def test_there_are_no_prompts(backend: LocalBackend, serving: Callable[..., Any]) -> None:
+    """And who asks for one is told so."""
+    async with calling(serving(backend)) as call:
+        assert (await call.client.list_prompts()).prompts == []
+        with pytest.raises(MCPError, match="Unknown prompt: research"):
+            await call.client.get_prompt("research")
 
 
 @pytest.mark.covers("mcp:agents")

@@ -19,7 +19,16 @@ from mcp.server.auth.settings import AuthSettings
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
-from mcp_types import CallToolResult, ContentBlock, InputRequiredResult, TextContent, Tool
+from mcp.shared.exceptions import MCPError
+from mcp_types import (
+    INVALID_PARAMS,
+    CallToolResult,
+    ContentBlock,
+    GetPromptResult,
+    InputRequiredResult,
+    TextContent,
+    Tool,
+)
 from pydantic import AnyUrl
 from starlette.applications import Starlette
 
@@ -111,6 +120,12 @@ class Server(MCPServer[Any]):
             _log.error("%s failed: %s", name, type(error).__name__)
             _log.debug("%s failed", name, exc_info=error)
             return failure(f"{name} failed on this server, which is not your mistake; its log says more")
+
+    async def get_prompt(
+        self, name: str, arguments: dict[str, Any] | None = None, context: Context | None = None
+    ) -> GetPromptResult | InputRequiredResult:
+        """There are no prompts; who asks for one is told so."""
+        raise MCPError(INVALID_PARAMS, f"Unknown prompt: {cleaned(name)[:100]}")
 
     async def read_resource(
         self, uri: AnyUrl | str, context: Context | None = None
