@@ -40,6 +40,26 @@ async def test_it_is_answered_from_the_lines_that_are_about_it() -> None:
     assert "weather" not in answer
 
 
+async def test_of_several_speakers_the_one_who_said_most_about_it_is_told() -> None:
+    """The latest of equals; who only repeats what was asked has told nothing."""
+    quotes = [
+        quoted("Sold by region: north 12.00."),
+        quoted("The weather in the region was fine.", "poet"),
+        quoted("Noted: Which region sold the most\nI can recall what was said, call declared functions", "echo"),
+    ]
+    assert "analyst found: Sold by region: north 12.00." in await say([*quotes, spoken(ANSWER)], await talk(KEEP))
+    again = [*quotes, quoted("By region sold: north 12.00.", "writer"), spoken(ANSWER)]
+    assert "writer found: By region sold: north 12.00." in await say(again, await talk(KEEP))
+
+
+async def test_an_order_that_is_announced_as_a_question_is_one() -> None:
+    """It ends in no question mark."""
+    announced = "Plan it. My question is: Compare north and south."
+    assert "I keep your question in mind: Compare north and south." in await say(announced)
+    answer = await say([quoted("North: 12."), spoken(ANSWER)], await talk(announced))
+    assert "You asked: Compare north and south." in answer
+
+
 async def test_what_shares_no_word_with_the_question_is_told_from_its_start() -> None:
     """Also where no question was asked before, and where nothing was said at all."""
     history = await talk(KEEP)

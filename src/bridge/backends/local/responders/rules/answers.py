@@ -26,10 +26,24 @@ from .filling.evidence import Evidence
 from .situation import Plan, Situation, text_of
 from .words import shorten
 
-__all__ = ["NOTE", "answer_results", "answer_structured", "described", "facts", "spoken"]
+__all__ = [
+    "ABILITIES",
+    "NOTE",
+    "NOTED",
+    "NO_ANSWER",
+    "answer_results",
+    "answer_structured",
+    "described",
+    "facts",
+    "spoken",
+]
 
 NOTE = "(Answered by a local stand-in, not a model.)"
 """Ends every answer in words."""
+NOTED = "Noted: "
+NO_ANSWER = "Nothing in this conversation answers this yet: "
+ABILITIES = "I can recall what was said, call declared functions, fill JSON schemas and run Python (with the code_execution tool)."
+"""With `NOTED` and `NO_ANSWER`: how answers begin that tell nothing new. They are no source for another."""
 
 _MAX_FACTS = 100  # told of one result
 

@@ -1,7 +1,7 @@
 """What others said: a question kept for later, and an answer from what was quoted since.
 
 A conversation with several speakers sends what the others said as quotations, each under a header that names its author. The answer
-is taken from their lines that share words with the question; nothing is inferred.
+is taken from the lines that share most words with the question, the latest speaker's of equals; nothing is inferred.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 
 from bridge.interactions import UserInput
 
-from .answers import NOTE, spoken
+from .answers import ABILITIES, NO_ANSWER, NOTE, NOTED, spoken
 from .situation import Plan, Situation, said
 from .words import asks, content_words, sentences, shorten
 
@@ -21,6 +21,8 @@ HEADER = re.compile(r"\A\[Quoted: (.{1,200}?) said this in the same conversation
 
 _ANSWER = re.compile(r"\banswer\b.{0,80}\b(?:question|asked)\b|\bwhat\b.{0,80}\bfound\b", re.IGNORECASE)
 _KEEP = re.compile(r"\b(?:my|this) question is\b|\bkeep (?:my|this) question\b", re.IGNORECASE)
+_ANNOUNCED = re.compile(r"\b(?:my|this) question is\b\W*", re.IGNORECASE)
+_NO_SOURCE = (NOTE, NOTED, NO_ANSWER, ABILITIES)
 _MOST_LINES = 3
 
 
@@ -38,7 +40,7 @@ def keep_question(situation: Situation) -> Plan | None:
 def answer_from_quotes(situation: Situation) -> Plan | None:
     """Answers the user's earlier question from what others said; None where nobody was quoted or nothing of it was asked."""
     quotes = [
-        (match[1], text[match.end() :])
+        (match[1], _lines(text[match.end() :]))
         for text in said(situation.conversation, UserInput)
         if (match := HEADER.match(text))
     ]
@@ -46,10 +48,9 @@ def answer_from_quotes(situation: Situation) -> Plan | None:
         return None
     own = [text for text in said(situation.earlier, UserInput) if not HEADER.match(text)]
     question = _question(own) or situation.prompt
-    author, words = quotes[-1]
     topic = content_words(question)
-    lines = [line.strip() for line in words.removesuffix(NOTE).splitlines() if line.strip()]
-    shared = [len(content_words(line) & topic) for line in lines]
+    rated = [(author, lines, [len(content_words(line) & topic) for line in lines]) for author, lines in quotes]
+    author, lines, shared = max(reversed(rated), key=lambda quote: max(quote[2], default=-1))
     best = [line for line, count in zip(lines, shared, strict=True) if count and count == max(shared)]
     told = best[:_MOST_LINES] or lines[:_MOST_LINES] or ["nothing."]
     answer = [
@@ -60,9 +61,15 @@ def answer_from_quotes(situation: Situation) -> Plan | None:
 
 
 def _question(texts: list[str]) -> str | None:
-    """The last sentence that asks something, without the words that announce it."""
+    """The last sentence that asks something, without the words that announce it; else what is announced as a question."""
     for text in reversed(texts):
         for sentence in reversed(list(sentences(text))):
             if asks(sentence):
                 return re.sub(r"\A.{0,80}\bquestion\b(?: is)?\W+", "", sentence, flags=re.IGNORECASE)
-    return None
+    announced = (text[match.end() :] for text in reversed(texts) if (match := _ANNOUNCED.search(text)))
+    return next(filter(None, announced), None)
+
+
+def _lines(text: str) -> list[str]:
+    """The lines that tell something."""
+    return [line for line in map(str.strip, text.splitlines()) if line and not line.startswith(_NO_SOURCE)]

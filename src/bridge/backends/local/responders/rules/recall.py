@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from bridge.interactions import ModelOutput, UserInput
 
-from .answers import NOTE, described, spoken
+from .answers import ABILITIES, NO_ANSWER, NOTE, NOTED, described, spoken
 from .quotes import HEADER
 from .situation import Plan, Situation, said
 from .words import asks, content_words, orders, sentences, shorten, singular, words
@@ -37,11 +37,8 @@ _SUMMARY = re.compile(
 _SELF = re.compile(r"\b(?:i am|i'm|call me|my name's)\s", re.IGNORECASE)
 _WHO_AM_I = re.compile(r"\bwho am i\b", re.IGNORECASE)
 _GREETING = re.compile(r"\W*(?:hello|hi|hey|good (?:morning|afternoon|evening))\b[^.?\n]{0,30}$", re.IGNORECASE)
-_NOTED = "Noted: "
-_NO_ANSWER = "Nothing in this conversation answers this yet: "
-_ABILITIES = "I can recall what was said, call declared functions, fill JSON schemas and run Python (with the code_execution tool)."
 # How answers begin that tell nothing new: they are no source for another.
-_ECHOES = (NOTE, _NOTED, _NO_ANSWER, _ABILITIES, "You ", "I said", "I last said", "I first said")
+_ECHOES = (NOTE, NOTED, NO_ANSWER, ABILITIES, "You ", "I said", "I last said", "I first said")
 _MAX_SEARCHED = 200_000  # characters of the conversation, the latest
 _MAX_QUOTED = 3  # equally good sentences of one text
 
@@ -85,11 +82,11 @@ def acknowledge(situation: Situation) -> Plan:
     if _GREETING.match(prompt):
         lines.append("Hello.")
     elif stated:
-        lines.append(f"{_NOTED}{shorten(stated)}")
+        lines.append(f"{NOTED}{shorten(stated)}")
     if question:
-        lines.append(f"{_NO_ANSWER}{shorten(question)}")
+        lines.append(f"{NO_ANSWER}{shorten(question)}")
     if question or orders(stated) or not lines:
-        lines.append(_ABILITIES)
+        lines.append(ABILITIES)
     return Plan(thought="There is no answer yet." if question else "Something to remember.", steps=[spoken(*lines)])
 
 
