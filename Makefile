@@ -51,10 +51,10 @@ clean:
 	rm -rf $(VENV) .venvs dist .coverage .coverage.* .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 # An environment that holds the test lock holds the demo's too, whose packages are a subset: then that one is kept up to date.
-$(VENV)/.demo: $(if $(wildcard $(VENV)/.test),$(VENV)/.test,$(VENV)/.uv requirements/demo.txt pyproject.toml)
+$(VENV)/.demo: $(if $(wildcard $(VENV)/.test),$(VENV)/.test,$(VENV)/.uv requirements/demo.txt pyproject.toml $(wildcard adapters/*/pyproject.toml))
 	@[ -e $(VENV)/.test ] || { echo "installing what the demo needs into $(VENV) ..." \
 		&& $(UV) pip sync --require-hashes requirements/demo.txt \
-		&& $(UV) pip install --no-deps --no-build-isolation -e .; }
+		&& $(UV) pip install --no-deps --no-build-isolation -e . -e adapters/anthropic -e adapters/openai; }
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.uv requirements/test.txt pyproject.toml $(wildcard adapters/*/pyproject.toml)

@@ -7,7 +7,7 @@ lock() { "$UV" pip compile --quiet --universal --generate-hashes --no-header --n
 
 lock pyproject.toml --all-extras --group dev -o requirements/test.txt
 # The demo's lock is a subset of the test lock: the same versions, fewer packages.
-lock pyproject.toml --extra local --extra cli --group install -c requirements/test.txt -o requirements/demo.txt
+lock pyproject.toml --extra local --extra cli --extra claude --extra gpt --group install -c requirements/test.txt -o requirements/demo.txt
 lock requirements/bootstrap.in -c requirements/test.txt -o requirements/bootstrap.txt
 for client in tests/clients/*/requirements.in; do
     [ -e "$client" ] && lock "$client" -o "${client%.in}.txt"

@@ -1398,6 +1398,11 @@ CLI: tuple[Requirement, ...] = (
         "issue: first interface",
     ),
     R("cli:demo:live", "Live runs need a key and show first what will leave the machine.", "issue: first interface"),
+    R(
+        "cli:demo:vendors",
+        "Gemini, its agent, Claude and GPT share one history and one tool, each shown as live, a stand-in or left out.",
+        "issue: shared tools",
+    ),
     R("cli:demo:show", "The demo shows each step as it happens, and no data drives the terminal.", "ours"),
     R("cli:jobs:list", "jobs list shows each job, narrows, and says where it was cut.", "issue: background work"),
     R(

@@ -15,7 +15,7 @@ __all__ = ["installed_version", "main"]
 
 # The subcommands: what each is for, in one line.
 _COMMANDS = {
-    "demo": "answer a question about a CSV file: a graph with a session and a managed agent that runs code",
+    "demo": "answer a question about a CSV file: a graph with a Gemini session, a managed agent that runs code, Claude and GPT",
     "jobs": "list, show, watch and cancel the background work of graphs, and what it used",
     "mcp": "serve agents and models as MCP tools, over stdio or HTTP",
     "serve": "serve the embedded stand-in as the Interactions API over HTTP",

@@ -1,7 +1,7 @@
 """`interactions-bridge demo`: the main job, shown while it happens.
 
-It checks the file, chooses the service (the embedded one over HTTP on this machine, or Gemini with `--live`), runs the graph, and
-shows what came of it. The graph itself is in `graph`.
+It checks the file, chooses who answers (stand-ins on this machine, or with `--live` each vendor whose key is set), runs the graph, and
+shows what came of it. The graph itself is in `graph`, the other vendors are in `speakers`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,14 +21,18 @@ from bridge.errors import BridgeError, InvalidRequest, NotConfigured
 from .source import LIMIT_BYTES, DataFile, read_data_file
 
 if TYPE_CHECKING:
+    from langchain_core.messages import AnyMessage
+
     from bridge.backends.gemini import GeminiBackend
 
     from .show import Terminal
+    from .speakers import Missing, Speaker
     from .traffic import Traffic
 
 __all__ = ["add_arguments", "run"]
 
 _REPORT_CHARACTERS = 1_200
+_GEMINI_KEYS = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +43,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--question", help="what to ask of the data")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the show")
-    parser.add_argument("--live", action="store_true", help="run on Gemini; needs GEMINI_API_KEY or GOOGLE_API_KEY")
+    parser.add_argument(
+        "--live",
+        action="store_true",
+        help="run on each vendor whose key is set (GEMINI_API_KEY, ANTHROPIC_API_KEY, OPENAI_API_KEY), the others on stand-ins",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -49,10 +57,20 @@ def run(args: argparse.Namespace) -> int:
     try:
         file = read_data_file(args.file)
         terminal = None if args.json else _terminal()
+        # Imported once a bad file is refused: it loads what is installed of the other vendors.
+        from .speakers import KEYS, joined
+
+        keys = [name for name in (*_GEMINI_KEYS, *KEYS) if os.environ.get(name)]
+        if args.live and not keys:
+            raise NotConfigured(
+                f"--live needs a key: set {', '.join((_GEMINI_KEYS[0], *KEYS[:-1]))} or {KEYS[-1]}, or leave --live out "
+                "for the stand-ins"
+            )
+        gemini = args.live and any(name in keys for name in _GEMINI_KEYS)
         # The record of what was started goes with the run, as nobody comes back to it.
-        with tempfile.TemporaryDirectory(prefix="interactions-bridge-jobs-") as folder:
+        with tempfile.TemporaryDirectory(prefix="interactions-bridge-jobs-") as folder, joined(args.live) as others:
             jobs = Path(folder, "jobs.sqlite")
-            result = anyio.run(_demo, file, args.question, args.live, terminal, jobs)
+            result = anyio.run(_demo, file, args.question, gemini, others, terminal, jobs)
     except (InvalidRequest, NotConfigured) as error:
         print(f"interactions-bridge demo: {error}", file=sys.stderr)
         return 2
@@ -85,27 +103,38 @@ def _terminal() -> Terminal:
 
 
 async def _demo(
-    file: DataFile, question: str | None, live: bool, terminal: Terminal | None, record: Path
+    file: DataFile,
+    question: str | None,
+    live: bool,
+    others: Sequence[Speaker | Missing],
+    terminal: Terminal | None,
+    record: Path,
 ) -> dict[str, Any]:
     import anyio.to_thread
 
     from bridge.jobs import SqliteJobStore
 
     from .graph import AGENT, MODEL, QUESTION, TOKEN_CAP, build, environment_for
+    from .speakers import ANSWER_TOKENS, Speaker
     from .traffic import Traffic
 
     question = question or QUESTION
     traffic = Traffic()
     async with _service(live, traffic) as (backend, service), aclosing(SqliteJobStore(record)) as jobs:
+        guests = [other for other in others if isinstance(other, Speaker)]
+        speakers = _speakers(live, others)
         if terminal is not None:
             terminal.start(question, file.origin, len(file.data), service)
+            terminal.speakers(speakers)
             way = "inside the request" if file.inline else "through environment upload"
             terminal.upload(file.target, len(file.data), TOKEN_CAP, way)
-        graph = build(backend, jobs, file, question, await environment_for(backend, file))
-        who = {"question": MODEL, "analyst": AGENT, "answer": f"{MODEL}, sent only what is new"}
+            terminal.told([guest.name for guest in guests if guest.live], ANSWER_TOKENS)
+        graph = build(backend, jobs, file, question, await environment_for(backend, file), guests)
+        who = {row["node"]: f"{row['model']}, {row['service']}" for row in speakers if "model" in row}
+        who["answer"] += ", sent only what is new"
         state: dict[str, Any] = {}
         steps: list[dict[str, Any]] = []
-        ids: dict[str, str] = {}
+        said: dict[str, list[AnyMessage]] = {}
         modes: list[Any] = ["tasks", "custom", "updates", "values"]
         # The agent's node is a subgraph: what it tells comes from below.
         events: AsyncIterator[Any] = graph.astream({"messages": []}, stream_mode=modes, subgraphs=True)
@@ -119,13 +148,12 @@ async def _demo(
             elif mode == "values":
                 state = data
             elif mode == "tasks" and "input" in data and terminal is not None:
-                terminal.node(data["name"], who.get(data["name"], ""))
+                terminal.node(data["name"], who[data["name"]])
             elif mode == "updates":
                 for node, update in data.items():
-                    message = update["messages"][-1]
-                    ids[node] = message.response_metadata.get("id", "")
+                    said[node] = update["messages"]
                     if terminal is not None and node != "analyst":
-                        terminal.said(message.text)
+                        terminal.said(update["messages"])
         left = state["interactions"]["analyst"]
         saved = Path(await anyio.to_thread.run_sync(lambda: tempfile.mkdtemp(prefix="interactions-bridge-demo-")))
         files = [await _save(backend, left["environment_id"], entry, saved) for entry in left["files"]]
@@ -135,8 +163,13 @@ async def _demo(
             "service": service,
             "model": MODEL,
             "agent": AGENT,
+            "speakers": speakers,
+            "said": {node: messages[-1].text for node, messages in said.items()},
+            "calls": [{"node": node, **call} for node, messages in said.items() for call in _calls(messages)],
             "file": {"name": file.origin, "size_bytes": len(file.data), "target": file.target},
-            "interactions": ids,
+            "interactions": {
+                node: said[node][-1].response_metadata.get("id", "") for node in ("plan", "analyst", "answer")
+            },
             "environment_id": left["environment_id"],
             "status": left["status"],
             "steps": steps,
@@ -160,10 +193,6 @@ async def _service(live: bool, traffic: Traffic) -> AsyncIterator[tuple[GeminiBa
 
     async with recording_client(traffic.record) as http:
         if live:
-            if not (os.environ.get("GOOGLE_API_KEY") or os.environ.get("GEMINI_API_KEY")):
-                raise NotConfigured(
-                    "--live needs a key: set GEMINI_API_KEY, or leave --live out for the embedded service"
-                )
             async with GeminiBackend(http=http) as backend:
                 yield backend, "Gemini"
             return
@@ -180,13 +209,43 @@ async def _service(live: bool, traffic: Traffic) -> AsyncIterator[tuple[GeminiBa
             yield backend, "the embedded service (no model: its answers come from rules)"
 
 
+def _speakers(live: bool, others: Sequence[Speaker | Missing]) -> list[dict[str, Any]]:
+    """Who takes part, in order: on a stand-in, live, or left out with how to get it."""
+    from .graph import AGENT, MODEL
+    from .speakers import Speaker
+
+    service = {True: "live", False: "stand-in"}
+    gemini = {"name": "Gemini", "service": service[live]}
+    return [
+        {"node": "plan", **gemini, "model": MODEL},
+        {"node": "analyst", **gemini, "model": AGENT},
+        *(
+            {"node": other.node, "name": other.name, "service": service[other.live], "model": other.model}
+            if isinstance(other, Speaker)
+            else {"node": other.node, "name": other.name, "service": "left out", "install": other.install}
+            for other in others
+        ),
+        {"node": "answer", **gemini, "model": MODEL},
+    ]
+
+
+def _calls(messages: Sequence[AnyMessage]) -> list[dict[str, Any]]:
+    """The calls of a turn with their results."""
+    asked = {call["id"]: call for message in messages for call in getattr(message, "tool_calls", ())}
+    return [
+        {"name": message.name, "args": asked[message.tool_call_id]["args"], "result": message.text}
+        for message in messages
+        if message.type == "tool"
+    ]
+
+
 async def _save(backend: GeminiBackend, environment_id: str, entry: dict[str, Any], folder: Path) -> dict[str, Any]:
     target = await backend.files.download(environment_id, entry["path"], folder)
     return {"path": entry["path"], "size_bytes": int(entry["size_bytes"]), "saved_to": str(target)}
 
 
 def _usage(state: dict[str, Any]) -> dict[str, int]:
-    """Tokens of the whole run: the session's messages and the agent."""
+    """Tokens of the whole run: those of every speaker and the agent."""
     total = {"input": 0, "output": 0, "thought": 0, "tool_use": 0, "total": 0}
     for message in state["messages"]:
         usage = getattr(message, "usage_metadata", None)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from langchain_core.messages import BaseMessage
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.panel import Panel
@@ -33,14 +36,34 @@ class Terminal:
             Text.assemble(("upload    ", "dim"), f"{human(size)} {way} to {target}; the agent stops at {cap:,} tokens")
         )
 
+    def speakers(self, speakers: Sequence[Mapping[str, Any]]) -> None:
+        """Who takes part, each on a stand-in or live, and how to get who is left out."""
+        for number, row in enumerate(speakers):
+            who = row["model"] if "model" in row else row["install"]
+            line = f"{row['node']:<8} {row['name']}, {row['service']}: {who}"
+            self._console.print(Text.assemble((f"{'' if number else 'speakers':<10}", "dim"), line), soft_wrap=True)
+
+    def told(self, names: Sequence[str], cap: int) -> None:
+        """Which other vendors are told of it, said before they are. Nothing where none is."""
+        if names:
+            told = f"the question, the findings and a column's figures go to {' and '.join(names)}; an answer stops at {cap:,} tokens"
+            self._console.print(Text.assemble(("told      ", "dim"), told))
+
     def node(self, name: str, who: str) -> None:
         """A node of the graph begins."""
         self._console.print()
         self._console.rule(Text.assemble((name, "bold"), "  ", (who, "dim")), align="left", style="dim")
 
-    def said(self, text: str) -> None:
-        """What a session answered."""
-        self._console.print(Text(plain(text)))
+    def said(self, messages: Sequence[BaseMessage]) -> None:
+        """What a speaker answered, with the calls that it made and what they returned."""
+        for message in messages:
+            for call in getattr(message, "tool_calls", ()):
+                arguments = json.dumps(call["args"], ensure_ascii=False)
+                self._console.print(Text(plain(f"calls {call['name']} {arguments}"), style="cyan"))
+            if message.type == "tool":
+                self._console.print(Text(plain(message.text), style="green"))
+            elif message.type == "ai" and message.text:
+                self._console.print(Text(plain(message.text)))
 
     def step(self, step: dict[str, Any]) -> None:
         """A step of the agent."""
