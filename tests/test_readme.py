@@ -55,7 +55,7 @@ def test_the_page_on_sessions_shows_the_header_as_it_is() -> None:
 
 def test_the_example_of_the_page_on_tools_runs(tmp_path: Path) -> None:
     """Word for word, for all vendors."""
-    (code,) = _blocks("python", "docs/tools.md")
+    code, _ = _blocks("python", "docs/tools.md")
     script = tmp_path / "tools.py"
     script.write_text(code, encoding="utf-8")
     command = [sys.executable, "-W", "error", str(script)]
@@ -63,6 +63,18 @@ def test_the_example_of_the_page_on_tools_runs(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "sun in Paris for 1 days False" in done.stdout
     assert "google_search" in done.stdout
+
+
+def test_the_agent_on_the_page_on_tools_runs(tmp_path: Path) -> None:
+    """Its tool is called, and its model answers from the result."""
+    _, code = _blocks("python", "docs/tools.md")
+    script = tmp_path / "agent.py"
+    script.write_text(code, encoding="utf-8")
+    command = [sys.executable, "-W", "error", str(script)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    _, _, result = done.stdout.partition("Tool Message")
+    assert result.count("sun in Paris") == 2
 
 
 @pytest.mark.parametrize("vendor", ["anthropic", "openai"])

@@ -234,7 +234,9 @@ async def test_a_call_may_use_the_vendors_name() -> None:
     dotted = StructuredTool(name="files.read", description="d", args_schema={"type": "object"}, coroutine=run)
     tools = Tools([dotted])
     (sent,) = tools.compile("openai").names
+    assert "files" not in tools
     for name in ("files.read", sent):
+        assert name in tools
         result = await tools.run(call(name, {}))
         assert (result.name, result.content, result.is_error) == (name, "{}", False)
 

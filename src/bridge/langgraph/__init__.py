@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .portable.history import LeftOut, to_portable
     from .portable.middleware import PortableHistoryMiddleware
     from .state import InteractionsState
+    from .tools_middleware import ToolsMiddleware
 
 __all__ = [
     "BackgroundAgentsMiddleware",
@@ -28,6 +29,7 @@ __all__ = [
     "LeftOut",
     "PortableHistoryMiddleware",
     "Sweeper",
+    "ToolsMiddleware",
     "as_agent",
     "bind",
     "interactions_node",
@@ -45,6 +47,7 @@ __getattr__, __dir__ = lazy(
         "LeftOut": "portable.history",
         "PortableHistoryMiddleware": "portable.middleware",
         "Sweeper": "background.waking",
+        "ToolsMiddleware": "tools_middleware",
         "as_agent": "agents",
         "bind": "binding",
         "interactions_node": "background.node",

@@ -83,6 +83,11 @@ class Tools:
         self._check_open()
         return {name: digest for server in self._servers for name, digest in server.digests.items()}
 
+    def __contains__(self, name: object) -> bool:
+        """Whether a call of that name, a tool's own or one that a vendor was given for it, is for one of these."""
+        self._check_open()
+        return name in self._by_name
+
     def __repr__(self) -> str:
         return f"Tools({', '.join(map(repr, self._functions)) or 'none'})"
 

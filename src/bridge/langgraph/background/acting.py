@@ -6,7 +6,7 @@ Each call is a task of its own. Starting the next interaction is `starting`'s bu
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
@@ -17,6 +17,7 @@ from bridge.errors import InvalidRequest
 from bridge.jobs.waking import alive
 from bridge.tools import Tools
 
+from ..binding import answered
 from .settings import Settings
 from .waiting import GO_ON, acts
 
@@ -30,11 +31,7 @@ async def act(settings: Settings, tools: ToolNode | Tools, task: Mapping[str, An
     """Runs one call, and leaves its result, or what its tool asks LangGraph for. While it runs, others see that the run is alive."""
     async with alive(settings.jobs, task["job"]):
         if isinstance(tools, Tools):
-            result = await tools.run(task["call"])
-            status: Literal["success", "error"] = "error" if result.is_error else "success"
-            return {
-                "messages": [ToolMessage(result.content, tool_call_id=result.call_id, name=result.name, status=status)]
-            }
+            return {"messages": [await answered(tools, task["call"])]}
         call = {"__type": "tool_call_with_context", "tool_call": task["call"], "state": {"messages": task["messages"]}}
         return await tools.ainvoke(call, config)
 
