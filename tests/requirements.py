@@ -1707,6 +1707,11 @@ PORTABLE: tuple[Requirement, ...] = (
         "DESIGN: sessions",
     ),
     R(
+        "portable:pairwise",
+        "A, B and A again: each knows once what was said, called and answered, and Gemini is told what is new since its anchor.",
+        "issue: one tool definition",
+    ),
+    R(
         "portable:crash:server-tools",
         "Server tools of another vendor neither crash a request nor pass for the vendor's own.",
         "langchain#36140: UnboundLocalError 'collapsed'",
