@@ -141,7 +141,7 @@ async def test_a_model_is_given_files_beside_the_words(
             ({"files": [{"uri": f"{root}/plot.png", "content": "x"}]}, "not both"),
             ({"files": [{"path": "../a", "content": "x"}]}, "files[0].path"),
             ({"files": [{"path": "/", "content": "x"}]}, "files[0].path"),
-            ({"files": [{"path": "a"}]}, "not valid under any"),
+            ({"files": [{"path": "a"}]}, "give a path and its content, or a uri"),
             ({"files": "no list"}, "not of type 'array'"),
             ({"environment_id": worker["environment_id"]}, "works in no environment"),
         ]

@@ -78,7 +78,8 @@ async def test_a_graph_is_run_answered_and_followed_up(era: str, jobs: JobStore,
     [
         ({"decision": "reject"}, "False"),
         ({"result": "later"}, "'later'"),
-        ({"result": [1, 2]}, "[1, 2]"),
+        ({"result": {"result": [1, 2]}}, "[1, 2]"),
+        ({"result": 5}, "5"),
         ({"result": {"a": 1}}, "{'a': 1}"),
     ],
 )

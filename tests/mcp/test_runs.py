@@ -136,7 +136,7 @@ async def test_a_run_goes_on_once_all_its_calls_are_answered(
         run = (await call("agent_run", input="Go."))["run_id"]
         assert "give a result or a decision" in await call.refused("agent_respond", run_id=run, call_id="call_1")
         assert "no call 'call_9' waits" in await call.refused("agent_respond", run_id=run, call_id="call_9", result=1)
-        for number, given in ((3, {"result": {"a": 1}}), (1, {"result": [1, 2]}), (1, {"result": "again"})):
+        for number, given in ((3, {"result": {"a": 1}}), (1, {"result": 12}), (1, {"result": "again"})):
             half = await call("agent_respond", run_id=run, call_id=f"call_{number}", **given)
             assert half["status"] == "requires_action"
         assert [one["call_id"] for one in half["pending_calls"]] == ["call_0", "call_2"]
@@ -148,7 +148,7 @@ async def test_a_run_goes_on_once_all_its_calls_are_answered(
         steps = (await call("agent_get", run_id=run, include_steps=True))["steps"]
     assert sorted(seen) == [
         ("call_0", {"decision": "approve"}, None),
-        ("call_1", {"result": [1, 2]}, None),
+        ("call_1", {"result": 12}, None),
         ("call_2", {"decision": "reject"}, True),
         ("call_3", {"a": 1}, None),
     ]

@@ -390,6 +390,18 @@ async def test_t22_what_an_agent_writes_is_data(
     assert cleaned({"a\x1b[1m": [evil, 1, None]}) == {"a": [good, 1, None]}
 
 
+@pytest.mark.covers("mcp:output:cleaned")
+@given(text=st.text(alphabet=st.sampled_from("\x1b\x9b\x07\x9c[]\\;01mP \n\t\rab\U000e0041\ud800")))
+def test_t22_no_control_is_left_and_no_words_are_lost(text: str) -> None:
+    """Whatever was put together from whatever is taken out; and cleaning what is clean changes nothing."""
+    clean = cleaned(text)
+    assert not [char for char in clean if char not in "\n\t" and (ord(char) < 32 or 127 <= ord(char) < 160)]
+    assert clean.encode() == cleaned(clean).encode()
+    words = "all \u00e4\u00f6\u00fc of it\n"
+    assert cleaned(f"{words}\x1b]{words}") == words + words
+    assert cleaned(words + text.replace("\x1b", "").replace("\x9b", "")).startswith(words)
+
+
 @pytest.mark.covers("mcp:http:open")
 @pytest.mark.parametrize(
     ("options", "fact"),

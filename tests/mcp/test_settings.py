@@ -23,7 +23,7 @@ from tests.mcp.calling import ASKING, AUTH, ERAS, KEY, TOOLS, Held, Tokens, call
 
 pytestmark = pytest.mark.timeout(90)
 # Of the names, descriptions and schemas of the tools with the default agents. Who changes it makes every client approve them anew.
-PINNED = "8d40a56946d96bf2f357d9a15e25a8eeca8ff140b2706897e97d0764c6e725d0"
+PINNED = "b69e4755df3877c66ac3bb47e2085e3839214cabaaaa46f5f8d55d6426415ce9"
 
 
 @pytest.mark.covers("mcp:tools")

@@ -19,7 +19,9 @@ _TYPES.add_type("text/markdown", ".md")  # a late addition to Python's own list
 # Escape sequences of terminals, with their parameters; then all other control characters but tab and newline, and the invisible tags
 # of Unicode, in which text hides from people and not from models.
 _SEQUENCES = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_].*?(?:\x1b\\|\x07|$)|\x1b[ -/]*[0-~]|\x9b[0-?]*[ -/]*[@-~]", re.DOTALL
+    r"(?:\x1b\[|\x9b)[0-?]{0,64}[ -/]{0,8}[@-~]"  # colours, cursor
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]{0,2000}(?:\x1b\\|[\x07\x9c])"  # titles, links; only where they end
+    r"|\x1b[ -/]{0,8}[0-~]"
 )
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\U000e0000-\U000e007f\ud800-\udfff]")
 

@@ -1,4 +1,7 @@
-"""What the eight tools are called, take and give, as a client reads it. A change here is a change that clients approve anew."""
+"""What the eight tools are called, take and give, as a client reads it. A change here is a change that clients approve anew.
+
+The schemas keep to what every client's dialect knows: no list of types, no condition on which properties are there.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any
 from mcp_types import Tool, ToolAnnotations
 
 from .settings import AgentSettings
-from .views import RUN_SCHEMA
+from .views import RUN_SCHEMA, or_null
 
 __all__ = ["INSTRUCTIONS", "MAX_CHARS", "MAX_WAIT", "tools_for"]
 
@@ -33,6 +36,7 @@ _WAIT_S = {
 }
 _PATH = {"type": "string", "maxLength": 1_000}
 _URI = {"type": "string", "maxLength": 2_000}
+_OBJECTS = {"type": "array", "items": {"type": "object"}}
 
 
 def _object(properties: Mapping[str, Any], *required: str) -> dict[str, Any]:
@@ -56,7 +60,6 @@ def tools_for(agents: Mapping[str, AgentSettings], input_chars: int) -> list[Too
             "uri": {**_URI, "description": "instead of path and content: the URI of a file of an earlier run"},
         },
         "additionalProperties": False,
-        "anyOf": [{"required": ["path", "content"]}, {"required": ["uri"]}],
     }
     run = {
         "input": {"type": "string", "minLength": 1, "maxLength": input_chars, "description": "the task, in full"},
@@ -87,8 +90,8 @@ def tools_for(agents: Mapping[str, AgentSettings], input_chars: int) -> list[Too
         "run_id": _RUN_ID,
         "call_id": {"type": "string", "maxLength": 500, "description": "call_id of one of the run's pending_calls"},
         "result": {
-            "type": ["string", "object", "array", "number", "boolean"],
-            "description": "what the call gave",
+            "anyOf": [{"type": kind} for kind in ("string", "object", "number", "boolean")],
+            "description": "what the call gave; a list inside an object",
         },
         "decision": {
             "type": "string",
@@ -115,9 +118,12 @@ def tools_for(agents: Mapping[str, AgentSettings], input_chars: int) -> list[Too
         "include_steps": {"type": "boolean", "default": False, "description": "what the agent did, step by step"},
         "after_step": {"type": "integer", "minimum": 0, "default": 0, "description": "only the steps behind this one"},
     }
-    got = {**RUN_SCHEMA, "properties": {**RUN_SCHEMA["properties"], "steps": {"type": "array"}, "next_after_step": {}}}
+    got = {
+        **RUN_SCHEMA,
+        "properties": {**RUN_SCHEMA["properties"], "steps": _OBJECTS, "next_after_step": or_null("integer")},
+    }
     text = {"type": "string"}
-    whole = {"type": ["integer", "null"]}
+    whole = or_null("integer")
     return [
         _tool(
             "agent_run", _RUN, _object(run, "input"), RUN_SCHEMA, read_only=False, destructive=False, open_world=True
@@ -147,7 +153,7 @@ def tools_for(agents: Mapping[str, AgentSettings], input_chars: int) -> list[Too
             "agent_list",
             _LIST,
             _object(listing),
-            _given("runs", "next_cursor", runs={"type": "array"}, next_cursor={"type": ["string", "null"]}),
+            _given("runs", "next_cursor", runs=_OBJECTS, next_cursor=or_null("string")),
             idempotent=True,
         ),
         _tool(
@@ -159,7 +165,7 @@ def tools_for(agents: Mapping[str, AgentSettings], input_chars: int) -> list[Too
                 "entries",
                 "more",
                 environment_id=text,
-                entries={"type": "array"},
+                entries=_OBJECTS,
                 more={"type": "boolean"},
             ),
             idempotent=True,

@@ -256,6 +256,8 @@ class AgentTools:
     async def _file(self, owner: str, file: dict[str, Any], number: int) -> tuple[str, bytes]:
         where = f"files[{number}]"
         if "uri" not in file:
+            if not file.keys() >= {"path", "content"}:
+                raise ToolError(f"{where}: give a path and its content, or a uri")
             return inside(file["path"], f"{where}.path"), file["content"].encode("utf-8", "replace")
         if "content" in file:
             raise ToolError(f"{where}: give content or a uri, not both")

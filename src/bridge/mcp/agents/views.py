@@ -13,7 +13,7 @@ from bridge.interactions import Usage, meaning_of
 from ..text import cleaned, dumped
 from .runs import Run
 
-__all__ = ["MAX_OUTPUT", "RUN_SCHEMA", "page", "run_view", "steps_page", "summary_of"]
+__all__ = ["MAX_OUTPUT", "RUN_SCHEMA", "or_null", "page", "run_view", "steps_page", "summary_of"]
 
 # The characters of an answer that a result carries; the rest is read page by page.
 MAX_OUTPUT = 24_000
@@ -28,7 +28,12 @@ def page(text: str, offset: int, most: int) -> dict[str, Any]:
     return {"text": text[offset:end], "offset": offset, "next_offset": following, "total_chars": len(text)}
 
 
-_TEXT, _TEXT_OR_NULL = {"type": "string"}, {"type": ["string", "null"]}
+def or_null(kind: str) -> dict[str, Any]:
+    """The schema of a value that may be null, in the form that most clients read."""
+    return {"anyOf": [{"type": kind}, {"type": "null"}]}
+
+
+_TEXT, _TEXT_OR_NULL = {"type": "string"}, or_null("string")
 RUN_SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
