@@ -416,6 +416,7 @@ async def test_what_cannot_be_stopped_says_why(
         run = (await call("agent_run", input="Think.", wait_s=0))["run_id"]
     async with calling(serving(scripted(), {"other": {"model": "m"}})) as call:
         assert "no agent 'helper' any more" in await call.refused("agent_cancel", run_id=run)
+        assert "cannot ask how its run stands" in (await call("agent_wait", run_id=run))["error"]
 
     class Broken(LocalBackend):
         async def create(self, request: Any = None, /, **fields: Any) -> Interaction:

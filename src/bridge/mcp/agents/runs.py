@@ -19,7 +19,7 @@ from functools import cached_property, partial
 from typing import Any
 from weakref import WeakValueDictionary
 
-from bridge.errors import BridgeError, InvalidRequest
+from bridge.errors import BridgeError, InvalidRequest, NotConfigured
 from bridge.interactions import FunctionCall, Interaction, meaning_of
 from bridge.jobs.following import Follower
 from bridge.jobs.job import Intent, Job, Place
@@ -235,8 +235,11 @@ class Runs:
     async def look(self, run: Run) -> Run:
         """The run after one look at it: one request while it runs, none once it is over."""
         agent = self.agent_of(run)
-        if agent is None or (run.over and run.last.ended is not None):
+        if run.over and run.last.ended is not None:
             return run
+        if agent is None:
+            gone = f"this server has no agent {run.facts['agent']!r} any more, and cannot ask how its run stands"
+            return replace(run, problem=NotConfigured(gone))
         before, problem = run.last, None
         if (
             run.last.ended is None
