@@ -45,6 +45,16 @@ _SHOWN = {
         "jobs: 1\n",
         "1 interaction: ",
     ],
+    "04_three_vendors": [
+        "anthropic calls format_money {'amount': 500, 'currency': 'EUR'}",
+        "user_input: [Quoted: local-claude-sonnet-5-5 (anthropic) said this",
+        "user_input: [Quoted: local-gpt-6.2-sol (openai) said this",
+        "local-claude-sonnet-5-5 (anthropic) said: format_money",
+        "assistant tool_use: ",
+        "function_call_output: ",
+        "reasoning: reasoning is for its own vendor",
+        "(1, [False])",
+    ],
 }
 
 
