@@ -1697,6 +1697,11 @@ PORTABLE: tuple[Requirement, ...] = (
         "vendors answer 400 to both",
     ),
     R(
+        "portable:handed-over",
+        "What another vendor's model said last is quoted to the next, who would be refused or go on with words not its own.",
+        "Anthropic: no assistant prefill; DESIGN: mixed graphs",
+    ),
+    R(
         "portable:laws",
         "Any history: twice is once, the input stays as it was, no word of a user or tool is lost, calls and results pair.",
         "ours",

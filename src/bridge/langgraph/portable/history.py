@@ -74,6 +74,7 @@ def to_portable(
     their texts and their calls, under ids and names that the vendor takes, the same in call and result. What is left out is noted in its
     place, logged, and added to `report`; `on_lossy="raise"` makes it an error, except for reasoning. A call that the
     conversation went on without is answered as an error, and a result that answers no open call is quoted, because vendors refuse both.
+    Quoted, too, is what another vendor's model said right before this one speaks.
 
     For "interactions" only parts that the API does not take are replaced: a session renders the others' words itself, and its anchors fit
     the messages as they stand.
@@ -197,6 +198,16 @@ class _Vendor:
         """What still follows. Where nothing does, open calls are the caller's to run."""
         if self._later:
             self._close()
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Quotes the last message where another vendor's model said it: what follows is this one's, and no going on with those words."""
+        if not self.messages or (message := self.messages[-1]).type not in ("ai", "AIMessageChunk"):
+            return
+        facts = message.response_metadata
+        if facts.get("model_provider", "") in {"", None, *self._rules.providers} or message.tool_calls:  # type: ignore[attr-defined]
+            return
+        self.messages[-1] = _human(f"{quote_header(author_of(message.name, facts))}\n{message.content}", [])
 
     def _close(self) -> None:
         """The conversation goes on: calls without a result get one, then comes what could not stand between calls and results."""
@@ -210,10 +221,12 @@ class _Vendor:
     def _answer(self, message: AIMessage) -> None:
         content, facts = message.content, message.response_metadata
         is_text = isinstance(content, str)
-        if facts.get("model_provider") in self._rules.providers and (is_text or self._rules.own_blocks):
-            self._open_own(message)
-            self.messages.append(message)
-            return
+        if facts.get("model_provider") in self._rules.providers:
+            self._hand_over()
+            if is_text or self._rules.own_blocks:
+                self._open_own(message)
+                self.messages.append(message)
+                return
         tool_calls, invalid = message.tool_calls, message.invalid_tool_calls
         plain = is_text and message.additional_kwargs.keys() <= _ANCHOR_ONLY and "output_version" not in facts
         if plain and not tool_calls and not invalid:
