@@ -1666,6 +1666,11 @@ TOOLS: tuple[Requirement, ...] = (
         "ours",
     ),
     R("tools:mcp:calls", "Many tasks call one server over one connection.", "ours"),
+    R(
+        "tools:one-definition",
+        "One Tools serves a Gemini session, a managed agent, Claude and GPT in one graph.",
+        "issue: one tool definition",
+    ),
     R("tools:run:refused", "What cannot be run at all is the caller's error.", "ours"),
 )
 
