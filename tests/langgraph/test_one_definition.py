@@ -1,4 +1,4 @@
-"""One `Tools` in one graph: a Gemini session plans, a managed agent works, Claude reviews, GPT writes; all four call the same tool."""
+"""One `Tools`, five consumers: a Gemini session, a managed agent, Claude and GPT in one graph, and a client of an MCP server of it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ from bridge.langgraph import (
     to_portable,
 )
 from bridge.langgraph.binding import answered
+from bridge.mcp import tool_server
 from bridge.tools import Tools
+from tests.mcp.calling import calling
 
 from .conftest import reached
 from .vendors import Speaker, call, speaking, thought, words
@@ -71,8 +73,8 @@ def spoken(speaker: Speaker, tools: Tools) -> Any:
 
 
 @pytest.mark.covers("tools:one-definition")
-async def test_one_definition_serves_a_session_a_managed_agent_claude_and_gpt(tmp_path: Path) -> None:
-    """Compiled for each, under its name there, run here; and each knows once what those before it found out."""
+async def test_one_definition_serves_a_session_a_managed_agent_claude_gpt_and_an_mcp_client(tmp_path: Path) -> None:
+    """Compiled for each, under its name there, run here; and each in the graph knows once what those before it found out."""
     ran: list[str] = []
     tools = tools_that_note(ran)
     order = ["gemini", "agent", "claude", "gpt"]
@@ -101,7 +103,11 @@ async def test_one_definition_serves_a_session_a_managed_agent_claude_and_gpt(tm
             )
             await service.backend.aclose()
             await jobs.aclose()
-    assert ran == order
+    async with calling(tool_server(tools)) as client:
+        (listed,) = (await client.client.list_tools()).tools
+        assert listed.input_schema == tools.compile("mcp").definitions[0]["inputSchema"]
+        assert (await client.result(listed.name, who="client")).content[0].text == "counted-for-client"  # type: ignore[union-attr]
+    assert ran == [*order, "client"]
     thread = state["messages"]
     assert [message.type for message in thread] == ["human", *["ai", "tool", "ai"] * 4]
     assert [message.text for message in thread if isinstance(message, AIMessage) and not message.tool_calls] == [
