@@ -1036,6 +1036,7 @@ LANGGRAPH: tuple[Requirement, ...] = (
         "issue: one tool definition",
     ),
     R("langgraph:agent-tools:vendors", "An agent's model may change its vendor from one request to the next.", "ours"),
+    R("langgraph:agent-tools:given", "Tools given to create_agent as a list are refused with where they go.", "ours"),
     R("langgraph:agent-tools:sync", "An agent with Tools runs without an event loop.", "ours"),
     R(
         "langgraph:agent-tools:refused",

@@ -228,3 +228,11 @@ def test_without_langchain_the_error_says_what_to_install() -> None:
     assert done.stdout == "bind\n"
     assert "NotConfigured" in done.stderr
     assert "pip install langchain" in done.stderr
+
+
+@pytest.mark.covers("langgraph:agent-tools:given")
+def test_tools_given_to_an_agent_as_a_list_are_told_where_they_go() -> None:
+    """LangChain would convert their schemas once more, and run them without a check."""
+    given: Any = Tools([{"name": "read", "description": "Reads.", "parameters": {"type": "object"}}])
+    with pytest.raises(InvalidRequest, match=r"middleware=\[ToolsMiddleware\(tools\)\]"):
+        create_agent(FakeListChatModel(responses=[]), tools=given)

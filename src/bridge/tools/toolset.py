@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeGuard, get_args
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeGuard, get_args
 
 from bridge.errors import InvalidRequest
 
@@ -87,6 +87,15 @@ class Tools:
         """Whether a call of that name, a tool's own or one that a vendor was given for it, is for one of these."""
         self._check_open()
         return name in self._by_name
+
+    def __iter__(self) -> NoReturn:
+        """Refused: what would come out are not the tools that anybody else's list takes."""
+        raise InvalidRequest(
+            "Tools is no list of tools that could be given to another's `tools=`, which would convert their schemas again: in create_agent "
+            "use middleware=[ToolsMiddleware(tools)], for a chat model bind(tools, model), both from bridge.langgraph; elsewhere "
+            "tools.compile(...).definitions",
+            "tools",
+        )
 
     def __repr__(self) -> str:
         return f"Tools({', '.join(map(repr, self._functions)) or 'none'})"
