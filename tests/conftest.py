@@ -67,8 +67,6 @@ def no_blocking() -> Iterator[None]:
         for function in guard.functions.values():
             # Imports read files, once per process; lazy ones are a promise of ours.
             function.can_block_in("<frozen importlib._bootstrap>", "_find_and_load")
-            # What a test forgot to close is let go of wherever the collector happens to run, in another test's loop too.
-            function.can_block_in("weakref.py", "__call__")
             # The tracer's own lock, met wherever a new file is first traced while other threads run.
             function.can_block_in("coverage/collector.py", "lock_data")
         yield

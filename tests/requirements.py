@@ -1881,6 +1881,7 @@ REPO: tuple[Requirement, ...] = (
     R("repo:notebook", "The notebooks run from top to bottom.", "ours"),
     R("repo:offline", "Tests reach no host but this machine, and see no vendor key.", "ours"),
     R("repo:postgres", "Tests of Postgres run on every machine, each in a schema of its own.", "ours"),
+    R("repo:forgotten", "What a caller forgot to close is let go of without blocking a running event loop.", "ours"),
     R("repo:locks", "No committed file names a package registry's host, and every lock carries hashes.", "ours"),
 )
 

@@ -12,13 +12,13 @@ import logging
 import shutil
 import sqlite3
 import tempfile
-import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
+from bridge._finalizers import when_forgotten
 from bridge.errors import NotConfigured, NotFound, ServiceFailed, api_error
 from bridge.interactions import Step
 from bridge.interactions.steps import STEP
@@ -103,7 +103,7 @@ class Store:
         self._opened = _Opened()
         self._worker = ThreadPoolExecutor(1, "bridge-store")
         self._closed = False
-        self._finalizer = weakref.finalize(self, self._opened.close)
+        self._finalizer = when_forgotten(self, self._opened.close)
 
     async def root(self) -> Path:
         """The folder of the service's data. Raises `NotConfigured` where it cannot be used."""

@@ -12,13 +12,13 @@ import contextlib
 import json
 import secrets
 import threading
-import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from typing import Any, Protocol, TypeVar
 
+from bridge._finalizers import when_forgotten
 from bridge.errors import BridgeError, InvalidRequest, NotConfigured, api_error
 
 from ..job import Intent, Job, State
@@ -212,7 +212,7 @@ class SqlJobStore:
         self._threads = ThreadPoolExecutor(threads, "bridge-jobs")
         self._connections: dict[int, Database] = {}
         self._closed = False
-        self._disconnect = weakref.finalize(self, _close, self._connections)
+        self._disconnect = when_forgotten(self, _close, self._connections)
 
     @property
     def lease(self) -> float:
