@@ -18,8 +18,8 @@ from .job import Job
 
 __all__ = ["Budget", "Terms", "Verdict", "agreed", "broken", "overrun", "progressed_at", "remaining", "tokens_of"]
 
-Verdict = Literal["deadline", "stalled", "budget", "abandoned", "lost", "unknown"]
-"""Why a job was given up here. "lost": the service does not know its interaction. "unknown": nothing tells whether it was started."""
+Verdict = Literal["deadline", "stalled", "budget", "abandoned", "lost"]
+"""Why a job was given up here. "lost": the service does not know its interaction."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,17 +85,22 @@ class Terms:
         target: str,
         agent_config: Mapping[str, Any],
         generation_config: Mapping[str, Any],
-        tokens: int | None = None,
+        left: Mapping[str, Any],
     ) -> dict[str, dict[str, Any]]:
         """A request's settings with the server's own limit in them; those that are empty are left out.
 
-        `tokens` is what is left of a budget, where something of it is used up.
+        `left` are these terms as plain data, with what is left of them where something is used up.
         """
         agent_config, generation_config = dict(agent_config), dict(generation_config)
         if self.cap is not None:
             name, limit = self.cap
             config = agent_config if name == "max_total_tokens" else generation_config
-            config[name] = min(one for one in (limit, tokens, config.get(name)) if one)
+            limits = [limit, config.get(name), left.get("tokens")]
+            if "usd" in left:
+                from .prices import tokens_for
+
+                limits.append(tokens_for(left["usd"], self.priced_as))
+            config[name] = min(one for one in limits if one)
         if agent_config and "type" not in agent_config:
             agent_config = {"type": _kind_of(target), **agent_config}
         given = {"agent_config": agent_config, "generation_config": generation_config}
@@ -176,11 +181,7 @@ def broken(job: Job, now: float) -> Verdict | None:
 
 def remaining(terms: Mapping[str, Any], earlier: Job) -> dict[str, Any]:
     """What is left of a turn's budget for the interaction that goes on from another. Raises `DeadlineExceeded` where nothing is."""
-    used = {
-        "seconds": None if earlier.ended is None else earlier.ended - earlier.created,
-        "tokens": tokens_of(earlier.usage, answer_only=bool(earlier.terms.get("answer_only"))),
-    }
-    left = dict(terms)
+    used, left = _used(earlier), dict(terms)
     for name, amount in used.items():
         limit = earlier.terms.get(name)
         if limit is None or amount is None:
@@ -218,6 +219,16 @@ def overrun(job: Job) -> dict[str, float]:
 
     Raises `NotConfigured` where a budget is in money and genai-prices is not installed.
     """
+    over = {
+        name: amount - job.terms[name]
+        for name, amount in _used(job).items()
+        if amount is not None and name in job.terms
+    }
+    return {name: amount for name, amount in over.items() if amount > 0}
+
+
+def _used(job: Job) -> dict[str, float | None]:
+    """What a job used of each limit, None where that is not known."""
     used: dict[str, float | None] = {
         "seconds": None if job.ended is None else job.ended - job.created,
         "tokens": tokens_of(job.usage, answer_only=bool(job.terms.get("answer_only"))),
@@ -226,5 +237,4 @@ def overrun(job: Job) -> dict[str, float]:
         from .prices import usd_of
 
         used["usd"] = usd_of(job.usage, job.terms.get("priced_as"))
-    over = {name: amount - job.terms[name] for name, amount in used.items() if amount is not None and name in job.terms}
-    return {name: amount for name, amount in over.items() if amount > 0}
+    return used

@@ -12,9 +12,9 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
 from bridge.backends.local import LocalBackend, ScriptedResponder
-from bridge.errors import InteractionFailed, InvalidRequest, PermissionDenied
+from bridge.errors import DeadlineExceeded, InteractionFailed, InvalidRequest, PermissionDenied
 from bridge.jobs import JobStore
-from bridge.langgraph import interactions_node, wake
+from bridge.langgraph import Sweeper, interactions_node, wake
 from bridge.langgraph.background.acting import GO_AHEAD
 from tests.backends.local.service import call, function, text
 from tests.langgraph.conftest import Recording, Service
@@ -335,6 +335,25 @@ async def test_a_human_s_word_about_calls(jobs: JobStore, word: Any, runs: list[
     assert len(service.sent) == 2
 
 
+@pytest.mark.covers("langgraph:node:approve-calls", "langgraph:wake:hint")
+async def test_a_thread_that_waits_for_a_human_is_left_alone_by_the_sweeper(jobs: JobStore) -> None:
+    """Nothing of it is run again; the human's word still leads on."""
+    weather = Weather()
+    weather.broken = set()
+    service = scripted(CALLS, [text("Done.")])
+    async with service.local:
+        graph = awaiting(service, jobs, tools=weather.tools, approve="calls")
+        await graph.ainvoke(asked(), on("1"))
+        before = await graph.aget_state(on("1"))
+        (job,) = await jobs.list()
+        await jobs.note(job.token, due=0.0, busy=0.0)
+        assert await Sweeper(graph, jobs, backend=service.backend).run_once() == {"settled": 1}
+        assert (await graph.aget_state(on("1"))).config == before.config
+        assert (await graph.aget_state(on("1"))).metadata == before.metadata
+        assert (await graph.ainvoke(Command(resume=True), on("1")))["messages"][-1].text == "Done."
+    assert len(service.sent) == 2
+
+
 @pytest.mark.covers("langgraph:node:approve-calls")
 @pytest.mark.parametrize(
     ("word", "named"),
@@ -383,6 +402,46 @@ async def test_a_plan_is_revised_until_it_is_approved_and_then_followed(service:
     again = parked_at(await graph.ainvoke(asked("And the wind?"), on("1")))
     assert again["plan"]
     assert service.sent[3]["agent_config"]["collaborative_planning"] is True
+
+
+@pytest.mark.covers("langgraph:node:budget")
+@pytest.mark.parametrize("budget", [{"tokens": 50_000}, {"usd": 0.5}])
+async def test_a_budget_holds_over_all_interactions_of_a_turn(jobs: JobStore, budget: dict[str, Any]) -> None:
+    """What the first one used is left out of the limit that the next one gets; where nothing is left nothing is started."""
+    weather = Weather()
+    weather.broken = set()
+    service = scripted(CALLS, [text("Done.")])
+    priced = {"model": None, "agent": AGENT, "agent_config": {"model": "gemini-3.8-flash"}, "environment": "remote"}
+    async with service.local:
+        graph = awaiting(service, jobs, tools=weather.tools, budget=budget, **priced)
+        await graph.ainvoke(asked(), on("1"))
+        first, second = (request["agent_config"]["max_total_tokens"] for request in service.sent)
+        used = (await jobs.list())[-1].usage or {}
+        assert 0 < used["total_tokens"] < 5_000
+        assert 0 < first - second <= used["total_tokens"]
+        if "tokens" in budget:
+            assert first - second == used["total_tokens"]
+
+
+@pytest.mark.covers("langgraph:node:budget")
+async def test_a_turn_that_has_used_up_its_budget_does_not_go_on(jobs: JobStore) -> None:
+    """Where the service keeps no limit itself, what was used is known at an interaction's end; then nothing more is paid for."""
+    weather = Weather()
+    weather.broken = set()
+    service = scripted(CALLS, [text("Done.")])
+    async with service.local:
+        await service.local.agents.create(id="codemender-mine", base_agent=AGENT)
+        graph = awaiting(
+            service,
+            jobs,
+            model=None,
+            agent="codemender-mine",
+            tools=weather.tools,
+            budget={"tokens": 1, "observe": True},
+        )
+        with pytest.raises(DeadlineExceeded, match="used up its budget of tokens"):
+            await graph.ainvoke(asked(), on("1"))
+        assert len(service.sent) == 1
 
 
 @pytest.mark.covers("langgraph:node:environment")

@@ -300,7 +300,7 @@ def _settings(
         require(client, "background", "pass background=False")
     target = model or agent or ""
     agent_config, generation_config = dict(plain.pop("agent_config") or {}), dict(plain.pop("generation_config") or {})
-    definitions, held, names = _held(tools)
+    definitions, held, names = _divided(tools)
     label = name or target
     asks = ("calls",) if approve is True else (approve,) if isinstance(approve, str) else tuple(approve or ())
     for what in asks:
@@ -335,7 +335,7 @@ def _settings(
     return settings, held
 
 
-def _held(
+def _divided(
     tools: Sequence[ToolLike] | Tools | None,
 ) -> tuple[list[dict[str, Any]], ToolNode | Tools | None, frozenset[str]]:
     """The tools as the API takes them, who runs their calls here, and the names of those that are run here."""

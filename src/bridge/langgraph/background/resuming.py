@@ -132,8 +132,8 @@ class GraphResumer:
             snapshot = task.state
         if len(segments) > len(outer) + 1 or (outer and not snapshot.tasks):
             return True  # what a retry keeps nobody can look into; or it has ended, and the graph around it does not know yet
-        if all(task.error is not None for task in snapshot.tasks):
-            return False  # it failed, or there is nothing left of it
+        if not _stands_still(snapshot):
+            return False  # it failed, or waits for a human's word
         return snapshot.values.get("job") == job.token or any(task.id == start for task in snapshot.tasks)
 
 

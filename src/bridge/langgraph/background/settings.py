@@ -79,14 +79,14 @@ class Settings:
             digest.add(message)
         return Plan(parent=None, steps=[], reason="new", session=self.session, digest=digest)
 
-    def fields(self, state: Mapping[str, Any], *, planning: bool, tokens: int | None = None) -> dict[str, Any]:
-        """The request but for its parent, input and environment. `tokens` is what is left of the budget."""
+    def fields(self, state: Mapping[str, Any], *, planning: bool, terms: Mapping[str, Any]) -> dict[str, Any]:
+        """The request but for its parent, input and environment. `terms` are what is left of the node's, as plain data."""
         agent_config = dict(self.agent_config)
         if "plan" in self.approve:
             agent_config["collaborative_planning"] = planning
         fields: dict[str, Any] = {
             "agent" if self.is_agent else "model": self.target,
-            **self.terms.kept_in(self.target, agent_config, self.generation_config, tokens),
+            **self.terms.kept_in(self.target, agent_config, self.generation_config, terms),
             "response_format": self.response_format,
             "system_instruction": system_instruction(state.get("messages") or []),
             "tools": [dict(tool) for tool in self.definitions] or None,

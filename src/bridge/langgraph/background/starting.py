@@ -46,7 +46,7 @@ async def start(
         environment = earlier.environment_id
     if environment is None:
         environment = await settings.place_to_work(state, standing.thread)
-    fields = settings.fields(state, planning=not state.get("approved"), tokens=terms.get("tokens"))
+    fields = settings.fields(state, planning=not state.get("approved"), terms=terms)
     if environment is not None:
         fields["environment"] = environment
     turn: Turn | None = None

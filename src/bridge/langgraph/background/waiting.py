@@ -181,7 +181,7 @@ def _message(settings: Settings, state: Mapping[str, Any], hops: Sequence[Intera
 def _refuse_given_up(settings: Settings, seen: Look) -> None:
     """Raises for a job that was given up here."""
     job, interaction = seen.job, seen.interaction
-    if job.verdict == "unknown" or (job.verdict is not None and job.interaction_id is None):
+    if job.verdict is not None and job.interaction_id is None:
         raise OutcomeUnknown(
             f"{settings.name}: job {job.token} was recorded, and nothing told within its deadline whether {settings.target} was started; "
             "run it in a new thread, or with on_unknown_start='recreate', to start it again"

@@ -152,7 +152,7 @@ def _read(name: str, given: Mapping[str, Any], backend: Backend) -> AgentSetting
         held=held,
         fields={
             "model" if agent is None else "agent": target,
-            **terms.kept_in(target, agent_config, given.get("generation_config") or {}),
+            **terms.kept_in(target, agent_config, given.get("generation_config") or {}, terms.as_data()),
             **({"tools": tools} if tools else {}),
             **plain,
         },
