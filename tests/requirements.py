@@ -1853,6 +1853,7 @@ MCP: tuple[Requirement, ...] = (
     R("mcp:http:open", "What other machines can reach is not served without tokens and names.", "issue: mcp, T26"),
     R("mcp:secrets", "No key, no caller's token and no text of an unforeseen error leaves.", "T19, T20"),
     R("mcp:fuzz", "No request and no answer of a service brings the server down or loses a run.", "T32"),
+    R("mcp:clients", "Clients of others' making do whatever ours do, in both eras of the protocol.", "issue: mcp"),
     R("mcp:stdio", "Over stdio the wire stays clean, and a run outlives its server.", "issue: mcp, T30"),
     R("mcp:restart", "A server that is killed loses no run; another client on a new one goes on.", "issue: mcp"),
     R("mcp:http", "Over HTTP it serves this machine at /mcp, with a token where one is set.", "issue: mcp"),
