@@ -1792,6 +1792,18 @@ MCP: tuple[Requirement, ...] = (
         "issue: mcp",
     ),
     R("mcp:respond", "A run goes on once each of its calls is answered, by a result or a decision.", "issue: mcp"),
+    R(
+        "mcp:asked",
+        "What a run waits for is asked of the person at a client that shows forms, in the same call.",
+        "issue: mcp",
+    ),
+    R("mcp:asked:left", "What nobody answers, and what no form may ask for, is left to the caller.", "issue: mcp, T31"),
+    R(
+        "mcp:asked:restart",
+        "An answer reaches whichever server of the key it is brought to, and starts nothing twice.",
+        "T29",
+    ),
+    R("mcp:tasks:asked", "A task asks for what its run waits for, and takes answers one by one.", "SEP-2663"),
     R("mcp:respond:held", "Calls of functions that the server holds are run by it, and no others.", "issue: mcp"),
     R(
         "mcp:continuation",

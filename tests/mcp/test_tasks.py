@@ -18,7 +18,7 @@ from pydantic import ConfigDict, Field
 
 from bridge.backends.local import LocalBackend
 from bridge.backends.local.responders.base import Ending
-from bridge.mcp.agents.tasks import IDENTIFIER
+from bridge.mcp.tasks import IDENTIFIER
 from tests.mcp.calling import ASKING, AUTH, Held, Tokens, calling, function_call, output, over_http
 
 pytestmark = pytest.mark.timeout(90)

@@ -52,7 +52,7 @@ class ServedTool:
     """A tool as it is listed, and what runs it with arguments that fit."""
 
     listed: Tool
-    run: Callable[[dict[str, Any], Context], Awaitable[CallToolResult]] = field(repr=False)
+    run: Callable[[dict[str, Any], Context], Awaitable[CallToolResult | InputRequiredResult]] = field(repr=False)
 
     @cached_property
     def _validator(self) -> Validator:
@@ -107,7 +107,9 @@ class Server(MCPServer[Any]):
         """The tools, always in the same order."""
         return [tool.listed for tool in self._served.values()]
 
-    async def call_tool(self, name: str, arguments: dict[str, Any], context: Context | None = None) -> CallToolResult:
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context | None = None
+    ) -> CallToolResult | InputRequiredResult:
         """Runs a tool with arguments that fit its schema; what goes wrong is a result that says so."""
         tool = self._served.get(name)
         if tool is None:

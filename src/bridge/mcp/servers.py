@@ -13,28 +13,30 @@ from mcp.server.auth.settings import AuthSettings
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
+from mcp.server.request_state import RequestStateSecurity
 from mcp.server.subscriptions import InMemorySubscriptionBus
 from mcp.shared.exceptions import MCPError
 from mcp.shared.subscriptions import ResourceUpdated
-from mcp_types import INVALID_PARAMS, CallToolRequestParams, CallToolResult, TextContent, Tool
+from mcp_types import INVALID_PARAMS, CallToolRequestParams, CallToolResult, InputRequiredResult, TextContent, Tool
 
 from bridge.backend import Backend
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, NotConfigured
 from bridge.jobs.stores.sqlite import default_store
 from bridge.jobs.stores.store import JobStore
 from bridge.tools import ToolError, Tools
 
 from .access import owner_of
 from .agents.files import text_of
-from .agents.handles import checked_key
+from .agents.handles import Seal, checked_key
 from .agents.limits import Limits
 from .agents.places import file_uri, run_uri
 from .agents.runs import Run, Runs
 from .agents.schemas import INSTRUCTIONS
 from .agents.settings import DEFAULT_AGENTS, read_agents
-from .agents.tasks import Tasks
+from .agents.tasks import RunTasks
 from .agents.tools import AgentTools
 from .base import ServedTool, Server, failure
+from .tasks import Tasks
 from .text import ANY_TYPE, cleaned
 
 __all__ = ["agent_server", "tool_server"]
@@ -42,6 +44,8 @@ __all__ = ["agent_server", "tool_server"]
 _log = logging.getLogger("bridge.mcp")
 # Seconds between two rounds over runs that nobody waits for.
 TEND_EVERY = 10.0
+# Seconds for which a client may hold a question before it brings the answer; later the run is asked for again.
+ASKED_FOR = 86_400.0
 
 
 def agent_server(
@@ -88,6 +92,8 @@ def agent_server(
 
     @asynccontextmanager
     async def lifespan(_: MCPServer[Any]) -> AsyncIterator[None]:
+        with suppress(NotConfigured):  # whoever needs it is told then
+            await tools.handles()
         tending = asyncio.create_task(_tend(runs))
         try:
             yield
@@ -106,9 +112,11 @@ def agent_server(
                     raise MCPError(INVALID_PARAMS, f"Unknown resource: {cleaned(str(uri))[:200]}")
         return await call_next(ctx)
 
-    async def call(params: CallToolRequestParams, ctx: ServerRequestContext[Any, Any]) -> CallToolResult:
-        context = Context(request_context=ctx, mcp_server=server, input_params=params, subscriptions=bus)
-        return await server.call_tool(params.name, params.arguments or {}, context)
+    def context(ctx: ServerRequestContext[Any, Any], params: CallToolRequestParams | None) -> Context:
+        return Context(request_context=ctx, mcp_server=server, input_params=params, subscriptions=bus)
+
+    async def call(name: str, arguments: dict[str, Any], context: Context) -> CallToolResult | InputRequiredResult:
+        return await server.call_tool(name, arguments, context)
 
     server = Server(
         name,
@@ -122,7 +130,8 @@ def agent_server(
         lifespan=lifespan,
         subscriptions=bus,
         middleware=[only_own],
-        extensions=[Tasks(tools, call)],
+        extensions=[Tasks(RunTasks(tools, call), context)],
+        request_state_security=RequestStateSecurity(codec=Seal(lambda: tools.known_handles), ttl=ASKED_FOR),
     )
     _add_resources(server, tools)
     return server

@@ -10,12 +10,16 @@ import base64
 import hmac
 import os
 import secrets
+from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+from mcp.server.request_state import AESGCMRequestStateCodec, InvalidRequestState
+
 from bridge.errors import InvalidRequest, NotConfigured
 
-__all__ = ["Handles", "Kind", "checked_key", "load_key"]
+__all__ = ["Handles", "Kind", "Seal", "checked_key", "load_key"]
 
 Kind = Literal["run", "environment"]
 _MARK = "~"
@@ -38,9 +42,35 @@ class Handles:
         ours = hmac.compare_digest(code.encode("utf-8", "replace"), self._code(owner, kind, named).encode())
         return named if named and ours else None
 
+    @cached_property
+    def codec(self) -> AESGCMRequestStateCodec:
+        """Seals what a client carries between a question and its answer: any server of the key can read it."""
+        return AESGCMRequestStateCodec([hmac.digest(self._key, b"request state", "sha256")])
+
     def _code(self, owner: str, kind: Kind, id: str) -> str:
         told = "\0".join((kind, owner, id)).encode("utf-8", "replace")
         return base64.urlsafe_b64encode(hmac.digest(self._key, told, "sha256"))[:16].decode()
+
+
+class Seal:
+    """The `RequestStateCodec` of a server whose handles may not be known yet."""
+
+    def __init__(self, handles: Callable[[], Handles | None]) -> None:
+        self._handles = handles
+
+    def seal(self, payload: bytes) -> str:
+        """Seals a state."""
+        return self._codec().seal(payload)
+
+    def unseal(self, token: str) -> bytes:
+        """Reads a sealed state. Raises `InvalidRequestState`."""
+        return self._codec().unseal(token)
+
+    def _codec(self) -> AESGCMRequestStateCodec:
+        handles = self._handles()
+        if handles is None:
+            raise InvalidRequestState("the key of handles cannot be used")
+        return handles.codec
 
 
 def checked_key(key: bytes | str) -> bytes:

@@ -32,7 +32,7 @@ from bridge.tools import ToolError
 
 from .settings import AgentSettings
 
-__all__ = ["Run", "Runs", "Tell", "fresh_id", "name_of"]
+__all__ = ["BEAT", "Run", "Runs", "Tell", "fresh_id", "name_of"]
 
 _log = logging.getLogger("bridge.mcp")
 # Seconds within which a waiting caller hears something.
@@ -166,7 +166,7 @@ class Runs:
                 "idempotency_key was used for another request: take a new one, or repeat that request as it was"
             )
         await self._made(job, agent, request, new=new)
-        return await self._again(owner, id)
+        return await self.again(owner, id)
 
     def _intent(self, owner: str, id: str, agent: AgentSettings, place: str, facts: Mapping[str, Any]) -> Intent:
         return Intent(
@@ -207,7 +207,8 @@ class Runs:
         agent = self.agent_of(run)
         return replace(run, served=frozenset(agent.held.names)) if agent is not None and agent.held is not None else run
 
-    async def _again(self, owner: str, id: str) -> Run:
+    async def again(self, owner: str, id: str) -> Run:
+        """A run that was found before. Raises `InvalidRequest` where it was pruned meanwhile."""
         run = await self.find(owner, id)
         if run is None:
             raise InvalidRequest("the run is not in the job store any more: it was pruned meanwhile", "run_id")
@@ -248,7 +249,7 @@ class Runs:
         ):
             seen = await look(run.last, agent.runs, self.jobs)
             problem = seen.problem
-        run = await self._again(run.owner, run.id)
+        run = await self.again(run.owner, run.id)
         try:
             run = await self._gone_on(run, agent)
         except BridgeError as error:
@@ -300,7 +301,7 @@ class Runs:
         Raises `ToolError` where the call does not wait for one.
         """
         async with holding(self.jobs, run.last.thread) as ours:
-            run = await self._again(run.owner, run.id)
+            run = await self.again(run.owner, run.id)
             call = next((call for call in run.calls if call.id == call_id), None)
             if call is None:
                 if any(step.get("call_id") == call_id for step in run.steps):
@@ -310,7 +311,7 @@ class Runs:
             if not ours:
                 raise ToolError("another answer to this run is being taken; give this one again")
             await self._keep(run, [(call, result, is_error)])
-        return await self.look(await self._again(run.owner, run.id))
+        return await self.look(await self.again(run.owner, run.id))
 
     async def _keep(self, run: Run, answers: Sequence[tuple[FunctionCall, Any, bool]]) -> None:
         token = run.last.token
@@ -332,14 +333,14 @@ class Runs:
         if not run.goes_on:
             return run
         async with holding(self.jobs, run.last.thread) as ours:
-            run, before = await self._again(run.owner, run.id), run.last.token
+            run, before = await self.again(run.owner, run.id), run.last.token
             if not ours or not run.goes_on or run.last.token != before:
                 return run
             if agent.held is not None and (mine := run.interaction.pending_calls):
                 done = [await agent.held.run(call) for call in mine]
                 await self._keep(run, [(call, one.content, one.is_error) for call, one in zip(mine, done, strict=True)])
             await self._next(run, agent)
-        return await self._again(run.owner, run.id)
+        return await self.again(run.owner, run.id)
 
     async def _next(self, run: Run, agent: AgentSettings) -> None:
         """Starts the interaction that goes on from the last one."""
@@ -365,12 +366,12 @@ class Runs:
             stopping.add_done_callback(lambda _: self._stopping.pop(run.last.thread, None))
             stopping.add_done_callback(_heard)
         await asyncio.shield(stopping)
-        return await self._again(run.owner, run.id)
+        return await self.again(run.owner, run.id)
 
     async def _cancel(self, run: Run) -> None:
         if (call := self._starting.get(run.last.token)) is not None:
             await asyncio.wait({call})
-            run = await self._again(run.owner, run.id)
+            run = await self.again(run.owner, run.id)
         run = await self.look(run)
         job, agent = run.last, self.agent_of(run)
         if job.ended is not None:

@@ -50,6 +50,7 @@ _KEYS = frozenset(
         "budget",
         "deadline",
         "stall_after",
+        "ask_user",
     ]
 )
 _DEADLINE = 7200.0
@@ -57,7 +58,9 @@ _DEADLINE = 7200.0
 
 @dataclass(frozen=True, kw_only=True)
 class AgentSettings:
-    """One agent that is offered under `name`. `target` is the model or agent of the service, `held` what runs the functions it may call."""
+    """One agent that is offered under `name`. `target` is the model or agent of the service, `held` what runs the functions it may call,
+    `ask_user` whether what it waits for is asked of the person at the client, where the client shows forms.
+    """
 
     name: str
     description: str
@@ -67,6 +70,7 @@ class AgentSettings:
     deadline: float | None = _DEADLINE
     environment: Any = None
     held: Tools | None = None
+    ask_user: bool = True
     fields: Mapping[str, Any] = field(default_factory=dict)
 
     def request(self, input: Any, *, previous: str | None = None, environment: Any = None) -> dict[str, Any]:
@@ -128,6 +132,9 @@ def _read(name: str, given: Mapping[str, Any], backend: Backend) -> AgentSetting
     deadline = given.get("deadline", _DEADLINE)
     if deadline is not None and not (isinstance(deadline, int | float) and deadline > 0):
         raise InvalidRequest(f"agent {name!r}: deadline is a number of seconds above 0, or None", where)
+    ask_user = given.get("ask_user", True)
+    if not isinstance(ask_user, bool):
+        raise InvalidRequest(f"agent {name!r}: ask_user is true or false", where)
     agent_config = given.get("agent_config") or {}
     terms = agreed(
         budget=Budget.of(given.get("budget")),
@@ -150,6 +157,7 @@ def _read(name: str, given: Mapping[str, Any], backend: Backend) -> AgentSetting
         deadline=deadline,
         environment=environment,
         held=held,
+        ask_user=ask_user,
         fields={
             "model" if agent is None else "agent": target,
             **terms.kept_in(target, agent_config, given.get("generation_config") or {}, terms.as_data()),

@@ -1,130 +1,96 @@
-"""The tasks extension of MCP: a client that knows it gets a task where a run is not over yet, and asks after that as its protocol says.
+"""Runs as tasks of MCP: a task is the run itself, and its id the run's, so any server on the job store answers.
 
-A task is the run itself, and its id the run's: nothing is kept for it, any server with the job store answers, and a client without the
-extension loses nothing. Source: `io.modelcontextprotocol/tasks` (SEP-2663). A run that failed is a task that completed with an error, as the
-extension wants it; one that waits for its caller's answer completes with its pending calls.
+A run that failed is a task that completed with an error, as the extension wants it. One that waits for an answer asks for it where its client shows
+forms, and else completes with its pending calls.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Literal
 
-from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
-from mcp.server.extension import Extension, MethodBinding
-from mcp.server.mcpserver.server import require_client_extension
-from mcp.shared.exceptions import MCPError
-from mcp.shared.inbound import MCP_NAME_HEADER, decode_header_value
-from mcp_types import INVALID_PARAMS, CallToolRequestParams, CallToolResult, RequestParams
-from mcp_types.jsonrpc import HEADER_MISMATCH
-from mcp_types.version import MODERN_PROTOCOL_VERSIONS
-from pydantic import Field
+from mcp.server.mcpserver import Context
+from mcp_types import CallToolRequestParams, CallToolResult, InputRequiredResult
 
 from bridge.tools import ToolError
 
-from ..access import owner_of
+from ..tasks import Task
 from .runs import Run
-from .tools import AgentTools
+from .tools import AgentTools, owner_in
 
-__all__ = ["IDENTIFIER", "Tasks"]
+__all__ = ["RunTasks"]
 
-IDENTIFIER = "io.modelcontextprotocol/tasks"
-_MODERN = frozenset(MODERN_PROTOCOL_VERSIONS)
-_TOOLS = ("agent_run", "agent_wait")
-# Milliseconds: how long a task is sure to be there (a run stays until it is pruned), and how often it is worth a look.
-_LASTS, _POLL = 30 * 86_400_000, 2_000
+# A run stays until it is pruned; nothing prunes it sooner by itself.
+_LASTS = 30 * 86_400.0
 
-Call = Callable[[CallToolRequestParams, ServerRequestContext[Any, Any]], Awaitable[CallToolResult]]
+Call = Callable[[str, dict[str, Any], Context], Awaitable[CallToolResult | InputRequiredResult]]
 """Calls a tool of the server."""
 
 
-class _Named(RequestParams):
-    task_id: str = Field(alias="taskId")
+class RunTasks:
+    """The runs of a server as `Work`."""
 
-
-class _Update(_Named):
-    input_responses: dict[str, Any] = Field(default_factory=dict, alias="inputResponses")
-
-
-class Tasks(Extension):
-    """The extension, over the tools of one server."""
-
-    identifier = IDENTIFIER
+    tools = ("agent_run", "agent_wait")
 
     def __init__(self, tools: AgentTools, call: Call) -> None:
         self._tools = tools
         self._call = call
 
-    def methods(self) -> Sequence[MethodBinding]:
-        """tasks/get, tasks/update and tasks/cancel."""
-        return [
-            MethodBinding("tasks/get", _Named, self._get, _MODERN),
-            MethodBinding("tasks/update", _Update, self._update, _MODERN),
-            MethodBinding("tasks/cancel", _Named, self._cancel, _MODERN),
-        ]
-
-    async def intercept_tool_call(
-        self, params: CallToolRequestParams, ctx: ServerRequestContext[Any, Any], call_next: CallNext
-    ) -> HandlerResult:
-        """Gives a task where a call would wait for a run, and its client knows tasks."""
-        if params.name not in _TOOLS or ctx.protocol_version not in _MODERN or not _declared(ctx):
-            return await call_next(ctx)
-        at_once = params.model_copy(update={"arguments": {"wait_s": 0, **(params.arguments or {})}})
-        result = await self._call(at_once, ctx)
-        started = result.structured_content
-        if not isinstance(started, dict) or result.is_error:
+    async def start(
+        self, params: CallToolRequestParams, context: Context
+    ) -> Task | CallToolResult | InputRequiredResult:
+        """A task where the run is not over, or asks; else its result."""
+        result = await self._call(params.name, {"wait_s": 0, **(params.arguments or {})}, context)
+        if (
+            isinstance(result, InputRequiredResult)
+            or result.is_error
+            or not isinstance(result.structured_content, dict)
+        ):
             return result
-        run = await self._tools.run_of(owner_of(ctx.request), started["run_id"])
-        return result if run.over else self._wire(run, started["run_id"], "task")
+        started = result.structured_content
+        run = await self._tools.run_of(owner_in(context), started["run_id"])
+        task = await self._task(run, started["run_id"], context)
+        return result if task.result is not None else task
 
-    async def _get(self, ctx: ServerRequestContext[Any, Any], params: _Named) -> HandlerResult:
-        run = await self._tools.looked(await self._run(ctx, params))
-        wire = self._wire(run, params.task_id, "complete")
-        if wire["status"] == "completed":
-            result = await self._tools.result(run)
-            wire["result"] = result.model_dump(by_alias=True, mode="json", exclude_none=True)
-        return wire
+    async def find(self, id: str, context: Context) -> Task | None:
+        """The run as it stands after a look at it."""
+        run = await self._run(id, context)
+        return None if run is None else await self._task(await self._tools.looked(run), id, context)
 
-    async def _update(self, ctx: ServerRequestContext[Any, Any], params: _Update) -> HandlerResult:
-        await self._run(ctx, params)  # nothing is asked for in forms, so there is no answer to take
-        return {"resultType": "complete"}
+    async def answer(self, id: str, responses: Mapping[str, Any], context: Context) -> None:
+        """Answers pending calls."""
+        if (run := await self._run(id, context)) is not None:
+            await self._tools.take(run, responses)
 
-    async def _cancel(self, ctx: ServerRequestContext[Any, Any], params: _Named) -> HandlerResult:
-        await self._tools.cancelled(await self._run(ctx, params))
-        return {"resultType": "complete"}
+    async def cancel(self, id: str, context: Context) -> None:
+        """Stops the run."""
+        if (run := await self._run(id, context)) is not None:
+            await self._tools.cancelled(run)
 
-    async def _run(self, ctx: ServerRequestContext[Any, Any], params: _Named) -> Run:
-        """The run that a task is. Raises `MCPError`, one and the same for a task of another caller and for none."""
-        require_client_extension(ctx, IDENTIFIER)
-        headers = getattr(ctx.request, "headers", None)
-        named = headers.get(MCP_NAME_HEADER) if headers is not None else None
-        if named is not None and decode_header_value(named) != params.task_id:
-            raise MCPError(code=HEADER_MISMATCH, message=f"{MCP_NAME_HEADER} does not name the task")
+    async def _run(self, id: str, context: Context) -> Run | None:
         try:
-            return await self._tools.run_of(owner_of(ctx.request), params.task_id)
+            return await self._tools.run_of(owner_in(context), id)
         except ToolError:
-            raise MCPError(code=INVALID_PARAMS, message="Task not found") from None
+            return None
 
-    def _wire(self, run: Run, id: str, result_type: str) -> dict[str, Any]:
+    async def _task(self, run: Run, id: str, context: Context) -> Task:
         job = run.last
-        status = "working" if not run.over else "cancelled" if run.status == "cancelled" else "completed"
-        return {
-            "resultType": result_type,
-            "taskId": id,
-            "status": status,
-            "statusMessage": f"{run.facts['agent']}: {run.status}, {len(run.steps)} steps",
-            "createdAt": _time(run.jobs[0].created),
-            "lastUpdatedAt": _time(job.ended or job.progressed or job.bound or job.created),
-            "ttlMs": _LASTS,
-            "pollIntervalMs": _POLL,
-        }
+        asks = self._tools.forms(run, context)
+        return Task(
+            id=id,
+            status=_status(run, asks),
+            message=f"{run.facts['agent']}: {run.status}, {len(run.steps)} steps",
+            created=run.jobs[0].created,
+            updated=job.ended or job.progressed or job.bound or job.created,
+            lasts=_LASTS,
+            result=await self._tools.result(run) if run.over and not asks else None,
+            asks=asks or None,
+        )
 
 
-def _declared(ctx: ServerRequestContext[Any, Any]) -> bool:
-    capabilities = ctx.session.client_capabilities
-    return capabilities is not None and IDENTIFIER in (capabilities.extensions or {})
-
-
-def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+def _status(run: Run, asks: Mapping[str, Any]) -> Literal["working", "input_required", "completed", "cancelled"]:
+    if not run.over:
+        return "working"
+    if asks:
+        return "input_required"
+    return "cancelled" if run.status == "cancelled" else "completed"

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from mcp.server.mcpserver import Context
-from mcp_types import AudioContent, CallToolResult, ContentBlock, ImageContent
+from mcp_types import (
+    AudioContent,
+    CallToolResult,
+    ContentBlock,
+    ElicitRequest,
+    ImageContent,
+    InputRequiredResult,
+)
 
 from bridge.errors import BridgeError, NotFound
 from bridge.interactions import Error, meaning_of
@@ -19,7 +27,9 @@ from bridge.tools import ToolError
 
 from ..access import owner_of
 from ..base import ServedTool, success
+from ..tasks import MODERN
 from ..text import cleaned, dumped
+from .asking import answers_of, forms_for, shown, shows_forms
 from .files import MAX_ENTRIES, backends_of, entries_of, listed_for, read_file, text_of, with_files
 from .handles import Handles, Kind, load_key
 from .limits import Gate, Limits
@@ -29,10 +39,12 @@ from .schemas import WAIT, tools_for
 from .settings import AgentSettings
 from .views import page, run_view, steps_page, summary_of
 
-__all__ = ["AgentTools"]
+__all__ = ["AgentTools", "owner_in"]
 
 # The most bytes of a picture or a sound that a result carries.
 _MAX_MEDIA = 4 * 1024**2
+# The calls that are remembered to have been put away unanswered.
+_REMEMBERED = 10_000
 
 
 class AgentTools:
@@ -44,10 +56,12 @@ class AgentTools:
         self._agents = agents
         self._jobs = jobs
         self._given_key = key
-        self._handles: Handles | None = None
+        self.known_handles: Handles | None = None
         self._limits = limits
         self._gate = Gate(limits, jobs)
         self._runs = runs
+        # Calls whose form was put away unanswered. Another server may ask once more, which does no harm.
+        self._dismissed: dict[tuple[str, str], None] = {}
 
     @property
     def served(self) -> list[ServedTool]:
@@ -63,17 +77,23 @@ class AgentTools:
 
     async def handles(self) -> Handles:
         """The handles of this server's key."""
-        if self._handles is None:
+        if self.known_handles is None:
             key = self._given_key
             if key is None:
                 key = await asyncio.to_thread(load_key, _key_path())
-            self._handles = Handles(key)
-        return self._handles
+            self.known_handles = Handles(key)
+        return self.known_handles
 
     # --- the tools
 
-    async def _agent_run(self, given: dict[str, Any], context: Context) -> CallToolResult:
-        owner, handles = _owner(context), await self.handles()
+    async def _agent_run(self, given: dict[str, Any], context: Context) -> CallToolResult | InputRequiredResult:
+        owner, handles = owner_in(context), await self.handles()
+        if context.request_state is not None:  # it was started, and its client brings what was asked for
+            return await self._waited(await self._runs.again(owner, context.request_state), given, context)
+        if context.input_responses is not None:
+            raise ToolError(
+                "inputResponses came without their requestState, so nothing tells which run they answer; agent_list() finds it"
+            )
         previous = (
             await self.run_of(owner, given["previous_run_id"], "previous_run_id")
             if "previous_run_id" in given
@@ -104,23 +124,33 @@ class AgentTools:
             if started is None:
                 raise
             run, problem = started, str(error)
-        if problem is None:
-            run = await self._runs.follow(run, given.get("wait_s", WAIT), _teller(context))
-        return await self.result(run, problem)
+        return await self._waited(run, given, context) if problem is None else await self.result(run, problem)
 
-    async def _agent_wait(self, given: dict[str, Any], context: Context) -> CallToolResult:
-        run = await self.run_of(_owner(context), given["run_id"])
-        return await self.result(await self._runs.follow(run, given.get("wait_s", WAIT), _teller(context)))
+    async def _agent_wait(self, given: dict[str, Any], context: Context) -> CallToolResult | InputRequiredResult:
+        return await self._waited(await self.run_of(owner_in(context), given["run_id"]), given, context)
+
+    async def _waited(self, run: Run, given: dict[str, Any], context: Context) -> CallToolResult | InputRequiredResult:
+        """What a call gives that waits for a run: the run, or what its client has to ask its user first."""
+        wait, tell = given.get("wait_s", WAIT), _teller(context)
+        run = await self.take(run, context.input_responses or {})
+        while True:
+            run = await self._runs.follow(run, wait, tell)
+            forms = self.forms(run, context)
+            if not forms or not wait:
+                return await self.result(run)
+            if context.protocol_version in MODERN:
+                return InputRequiredResult(input_requests=dict(forms), request_state=run.id)
+            run = await self.take(run, {key: await shown(form, context, tell) for key, form in forms.items()})
 
     async def _agent_get(self, given: dict[str, Any], context: Context) -> CallToolResult:
-        run = await self._runs.look(await self.run_of(_owner(context), given["run_id"]))
+        run = await self._runs.look(await self.run_of(owner_in(context), given["run_id"]))
         more = steps_page(run.steps, given.get("after_step", 0)) if given.get("include_steps") else {}
         return await self.result(run, more=more)
 
     async def _agent_respond(self, given: dict[str, Any], context: Context) -> CallToolResult:
         if ("result" in given) == ("decision" in given):
             raise ToolError("give a result or a decision, one of the two")
-        run = await self._runs.look(await self.run_of(_owner(context), given["run_id"]))
+        run = await self._runs.look(await self.run_of(owner_in(context), given["run_id"]))
         decision = given.get("decision")
         result = given["result"] if decision is None else {"decision": decision}
         if not isinstance(result, str | dict):
@@ -128,10 +158,10 @@ class AgentTools:
         return await self.result(await self._runs.answer(run, given["call_id"], result, is_error=decision == "reject"))
 
     async def _agent_cancel(self, given: dict[str, Any], context: Context) -> CallToolResult:
-        return await self.result(await self._runs.cancel(await self.run_of(_owner(context), given["run_id"])))
+        return await self.result(await self._runs.cancel(await self.run_of(owner_in(context), given["run_id"])))
 
     async def _agent_list(self, given: dict[str, Any], context: Context) -> CallToolResult:
-        owner, handles = _owner(context), await self.handles()
+        owner, handles = owner_in(context), await self.handles()
         after = given.get("cursor")
         if after is not None and (after := handles.read(owner, "run", after)) is None:
             raise ToolError("cursor: it is none that this list gave")
@@ -141,7 +171,7 @@ class AgentTools:
         return success({"runs": lines, "next_cursor": cursor})
 
     async def _agent_files(self, given: dict[str, Any], context: Context) -> CallToolResult:
-        owner, handles = _owner(context), await self.handles()
+        owner, handles = owner_in(context), await self.handles()
         if ("run_id" in given) == ("environment_id" in given):
             raise ToolError("give a run_id or an environment_id, one of the two")
         if "run_id" in given:
@@ -158,7 +188,7 @@ class AgentTools:
 
     async def _agent_read_file(self, given: dict[str, Any], context: Context) -> CallToolResult:
         uri = given["uri"]
-        data, kind = await self.read(_owner(context), uri)
+        data, kind = await self.read(owner_in(context), uri)
         media: list[ContentBlock] = []
         if isinstance(data, bytes):
             text = text_of(data)
@@ -166,6 +196,28 @@ class AgentTools:
             data = text or ""
         parts = page(data, given.get("offset", 0), given.get("max_chars", 20_000))
         return success({"uri": cleaned(uri), "mime_type": kind, **parts}, *media)
+
+    # --- asking
+
+    def forms(self, run: Run, context: Context) -> dict[str, ElicitRequest]:
+        """What a client that shows forms is to ask its user for a run: the pending calls that are not left to the caller."""
+        agent = self._runs.agent_of(run)
+        if agent is None or not agent.ask_user or not shows_forms(context.client_capabilities):
+            return {}
+        forms = forms_for(agent.name, run.calls)
+        return {key: form for key, form in forms.items() if (run.last.token, key) not in self._dismissed}
+
+    async def take(self, run: Run, responses: Mapping[str, Any]) -> Run:
+        """The run with what its user answered. Where they answered nothing the call is not asked again, but left to the caller."""
+        forms = forms_for(str(run.facts["agent"]), run.calls)
+        answers = answers_of(forms, responses)
+        for key in (responses.keys() & forms.keys()) - {answer.call_id for answer in answers}:
+            self._dismissed[run.last.token, key] = None
+        while len(self._dismissed) > _REMEMBERED:
+            self._dismissed.pop(next(iter(self._dismissed)))
+        for answer in answers:
+            run = await self._runs.answer(run, answer.call_id, answer.result, is_error=answer.refused)
+        return run
 
     # --- reading, which resources do too
 
@@ -300,7 +352,8 @@ class AgentTools:
         return success({**view, **(more or {})}, is_error=run.failed or problem is not None)
 
 
-def _owner(context: Context) -> str:
+def owner_in(context: Context) -> str:
+    """Who makes a call."""
     return owner_of(context.request_context.request)
 
 
