@@ -99,7 +99,15 @@ def client_env() -> Callable[[str], Path]:
                         shutil.copy(path, folder)
                     node = node_of(python)
                     npm = node.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-                    install = [node, npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+                    install = [
+                        str(node),
+                        str(npm),
+                        "ci",
+                        "--ignore-scripts",
+                        "--no-audit",
+                        "--no-fund",
+                        "--loglevel=error",
+                    ]
                     subprocess.run(install, cwd=folder, check=True, timeout=600)
                 stamp.write_text(digest)
         return python
