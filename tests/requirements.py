@@ -1840,6 +1840,11 @@ MCP: tuple[Requirement, ...] = (
         "issue: mcp",
     ),
     R(
+        "mcp:graphs:approvals",
+        "Approvals of LangChain's agents are decided in their own form.",
+        "HumanInTheLoopMiddleware",
+    ),
+    R(
         "mcp:graphs:restart",
         "A graph's turn goes on from its last checkpoint where its process died, in one process.",
         "issue: mcp",

@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
+from langchain.agents import create_agent
+from langchain.agents.middleware import HumanInTheLoopMiddleware
+from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
@@ -17,11 +20,23 @@ from langgraph.types import interrupt
 from typing_extensions import TypedDict
 
 from bridge.errors import ApiError, Conflict, InvalidRequest, NotFound, UnsupportedCapability
-from bridge.jobs import JobStore
+from bridge.jobs import Job, JobStore
 from bridge.langgraph import as_agent
 from tests.mcp.calling import ERAS, calling
 
 pytestmark = pytest.mark.timeout(90)
+
+
+class Bindable(GenericFakeChatModel):
+    """A model that is told what to answer, and takes tools."""
+
+    def bind_tools(self, tools: Any, **_: Any) -> Any:
+        return self
+
+
+def thread_of(job: Job) -> Any:
+    """The thread of a graph's turn."""
+    return {"configurable": {"thread_id": str(job.interaction_id).rpartition(":")[0]}}
 
 
 def counting(checkpointer: Any, gate: asyncio.Event | None = None, ran: list[str] | None = None) -> Any:
@@ -91,6 +106,38 @@ async def test_an_interrupt_returns_what_it_was_answered(
         run = await call("agent_run", input="ask")
         await call("agent_respond", run_id=run["run_id"], call_id=run["pending_calls"][0]["call_id"], **given)
         assert (await call("agent_wait", run_id=run["run_id"]))["output_text"] == f"1: told {told}"
+
+
+@pytest.mark.covers("mcp:graphs:approvals")
+@pytest.mark.parametrize("mode", ["batched", "per_call"])
+@pytest.mark.parametrize("given", [{"decision": "approve"}, {"decision": "reject"}, {"result": "Not today."}])
+async def test_an_agent_of_langchain_gets_its_approvals_in_its_own_form(
+    mode: Any, given: dict[str, Any], jobs: JobStore, serving: Callable[..., Any]
+) -> None:
+    """Two calls of one turn are approved, rejected, or told why not."""
+    paid: list[str] = []
+
+    def pay(to: str) -> str:
+        """Pays somebody."""
+        paid.append(to)
+        return f"Paid {to}."
+
+    calls = [{"name": "pay", "args": {"to": to}, "id": to, "type": "tool_call"} for to in ("Ann", "Bob")]
+    model = Bindable(messages=iter([AIMessage("", tool_calls=calls), AIMessage("Done.")]))
+    approving = HumanInTheLoopMiddleware({"pay": True}, interrupt_mode=mode)
+    graph = create_agent(model, [pay], middleware=[approving], checkpointer=InMemorySaver())
+    async with calling(serving(None, {"payer": as_agent(graph, jobs=jobs)})) as call:
+        run = await call("agent_run", input="Pay them.")
+        assert len(run["pending_calls"]) == (1 if mode == "batched" else 2)
+        for pending in run["pending_calls"]:
+            run = await call("agent_respond", run_id=run["run_id"], call_id=pending["call_id"], **given)
+        assert (await call("agent_wait", run_id=run["run_id"]))["output_text"] == "Done."
+        (job, *_) = await jobs.list()
+    results = [m for m in graph.get_state(thread_of(job)).values["messages"] if m.type == "tool"]
+    assert sorted(paid) == (["Ann", "Bob"] if given == {"decision": "approve"} else [])
+    assert len(results) == 2
+    if "result" in given:
+        assert all("Not today." in message.text for message in results)
 
 
 @pytest.mark.covers("mcp:graphs")

@@ -316,7 +316,7 @@ async def test_a_run_that_nobody_waits_for_is_kept_to_its_deadline(
     agents = {"helper": {**ASKING["helper"], "deadline": 0.3}}
     async with calling(serving(scripted(held), agents)) as call:
         # A slow machine may be beyond the deadline already.
-        run = (await call.result("agent_run", input="Think.", wait_s=0)).structured_content["run_id"]  # type: ignore[index]
+        run = (await call.result("agent_run", input="Think.", wait_s=0)).structured_content["run_id"]
         (job,) = await jobs.list()
         async with asyncio.timeout(20):
             while job.ended is None:

@@ -19,7 +19,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.constants import END
 from langgraph.pregel import Pregel
-from langgraph.types import Command, StateSnapshot
+from langgraph.types import Command, Interrupt, StateSnapshot
 from pydantic_core import to_json, to_jsonable_python
 
 from bridge.backend import Capabilities
@@ -56,7 +56,7 @@ def as_agent(
     `input` makes the graph's input of the caller's words, by default a human message in `messages`; `output` makes the answer of the
     graph's values, by default the text of the last message, else the values as JSON. `name` and `description` are what callers see.
     An interrupt is a call named "interrupt" with its value in `value`: `True` and `False` answer it where the caller decides, anything
-    else is what `interrupt()` returns. `jobs` holds the leases of its threads, by default in the user's data folder.
+    else is what `interrupt()` returns; approvals of LangChain's HumanInTheLoopMiddleware get decisions in its own form. `jobs` holds the leases of its threads, by default in the user's data folder.
 
     Raises `InvalidRequest` where the graph has no checkpointer.
     """
@@ -110,6 +110,7 @@ class _GraphAgent:
         if unknown := sorted(set(given) - _TAKEN):
             raise UnsupportedCapability(self.name, unknown[0], "a graph takes input and previous_interaction_id")
         previous, thread, turn = given.get("previous_interaction_id"), secrets.token_hex(16), 1
+        asked: Sequence[Interrupt] = ()
         if previous is not None:
             thread, before = _place_of(previous)
             now = await self._snapshot(previous)
@@ -118,9 +119,9 @@ class _GraphAgent:
                 raise api_error(
                     f"{previous} is not the last turn of its thread, or still runs", status=409, code="aborted"
                 )
-            turn = before + 1
+            turn, asked = before + 1, now.interrupts
         new = f"{thread}:{turn}"
-        self._run(new, self._read(given.get("input")))
+        self._run(new, self._read(given.get("input"), asked))
         until = time.monotonic() + _KEPT_WITHIN
         while await self._found(new) is None and new in self._running:
             if time.monotonic() >= until:
@@ -221,7 +222,7 @@ class _GraphAgent:
             ]
         return Interaction.parse(wire)
 
-    def _read(self, input: Any) -> Any:
+    def _read(self, input: Any, asked: Sequence[Interrupt]) -> Any:
         """What the graph is given: its input, or the answers to what it interrupted for."""
         if isinstance(input, str):
             return self._asked(input)
@@ -229,7 +230,9 @@ class _GraphAgent:
         if parts and all(_kind(part) == "text" for part in parts):
             return self._asked("\n\n".join(part["text"] for part in parts))
         if parts and all(_kind(part) == "function_result" for part in parts):
-            return Command(resume={part["call_id"]: _word(part.get("result")) for part in parts})
+            values = {interrupt.id: interrupt.value for interrupt in asked}
+            told = {part["call_id"]: _word(part.get("result"), values.get(part["call_id"])) for part in parts}
+            return Command(resume=told)
         raise UnsupportedCapability(
             self.name, "input of that kind", "a graph takes texts, and answers to its interrupts"
         )
@@ -250,14 +253,32 @@ def _kind(part: Any) -> Any:
     return part.get("type") if isinstance(part, Mapping) else None
 
 
-def _word(result: Any) -> Any:
-    """What `interrupt()` returns for an answer."""
+def _word(result: Any, asked: Any) -> Any:
+    """What `interrupt()` returns for an answer to what it was called with: the answer itself, or a decision as True or False.
+
+    Where it asks for approvals as LangChain's HumanInTheLoopMiddleware does, a decision is one in that form, and so are words: they
+    reject with that message, or respond where rejecting is not allowed.
+    """
     match result:
-        case {"decision": "approve" | "reject" as decision}:
-            return decision == "approve"
         case {"result": value, **more} if not more:
             return value
-    return result
+        case {"decision": "approve" | "reject" as decision}:
+            made = {"type": decision}
+        case str():
+            made = {"type": "reject" if _may_reject(asked) else "respond", "message": result}
+        case _:
+            return result
+    match asked:
+        case {"action_requests": [*requests], **_more}:
+            return {"decisions": [made] * len(requests)}
+        case {"type": "tool_approval", **_more}:
+            return made
+    return result if isinstance(result, str) else made["type"] == "approve"
+
+
+def _may_reject(asked: Any) -> bool:
+    configs = asked.get("review_configs", ()) if isinstance(asked, Mapping) else ()
+    return all("reject" in config.get("allowed_decisions", ["reject"]) for config in configs)
 
 
 def _asked(words: str) -> Any:
