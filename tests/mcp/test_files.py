@@ -6,16 +6,18 @@ import asyncio
 import base64
 import json
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+from mcp import Client
 from mcp.shared.exceptions import MCPError
-from mcp_types import ImageContent
+from mcp_types import ImageContent, ResourceUpdatedNotification
 from mcp_types import TextResourceContents as Text
 
 from bridge.backends.local import LocalBackend
 from bridge.errors import ConnectionFailed
-from tests.mcp.calling import ASKING, Held, calling, output
+from tests.mcp.calling import ASKING, Caller, Held, calling, output, over_http
 
 pytestmark = pytest.mark.timeout(90)
 PNG = b"\x89PNG\r\n\x1a\nnot much of one"
@@ -207,6 +209,41 @@ async def test_who_listens_hears_that_a_run_changed(
             async with asyncio.timeout(20):
                 event = await anext(aiter(events))
             assert getattr(event, "uri", None) == uri
+
+
+@pytest.mark.covers("mcp:resources:updates")
+@pytest.mark.filterwarnings("ignore:resources/:mcp.shared.exceptions.MCPDeprecationWarning")
+@pytest.mark.parametrize("way", ["memory", "http"])
+async def test_who_subscribed_hears_that_a_run_changed(
+    way: str, scripted: Callable[..., LocalBackend], serving: Callable[..., Any]
+) -> None:
+    """In the older protocols, until they unsubscribe."""
+    first, second = Held(), Held()
+    told: asyncio.Queue[str] = asyncio.Queue()
+
+    async def hear(message: Any) -> None:
+        if isinstance(message, ResourceUpdatedNotification):
+            await told.put(str(message.params.uri))
+
+    async with AsyncExitStack() as stack:
+        server = serving(scripted(first, second), ASKING)
+        target = server if way == "memory" else await stack.enter_async_context(over_http(server))
+        client = await stack.enter_async_context(Client(target, mode="legacy", message_handler=hear))
+        call = Caller(client)
+        assert client.server_capabilities.resources.subscribe  # type: ignore[union-attr]
+        runs = [(await call("agent_run", input="Think.", wait_s=0))["run_id"] for _ in range(2)]
+        with pytest.raises(MCPError, match="Unknown resource"):
+            await client.subscribe_resource(f"agent://runs/{runs[0]}x")
+        for run in runs:
+            await client.subscribe_resource(f"agent://runs/{run}/output")
+        await client.unsubscribe_resource(f"agent://runs/{runs[0]}/output")
+        first.let.set()
+        second.let.set()
+        for run in runs:
+            await call("agent_wait", run_id=run)
+        async with asyncio.timeout(20):
+            assert await told.get() == f"agent://runs/{runs[1]}/output"
+    assert not any(runs[0] in uri for uri in list(told._queue))  # type: ignore[attr-defined]
 
 
 @pytest.mark.covers("mcp:agents:several", "mcp:files")

@@ -23,7 +23,7 @@ from bridge.errors import InvalidRequest, NotConfigured
 from bridge.interactions import Interaction
 from bridge.jobs import JobStore
 from bridge.mcp import agent_server
-from bridge.mcp.agents.handles import Handles, load_key
+from bridge.mcp.handles import Handles, load_key
 from bridge.mcp.text import cleaned
 from tests.mcp.calling import (
     ASKING,

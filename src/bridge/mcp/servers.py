@@ -10,14 +10,11 @@ from typing import Any
 
 from mcp.server.auth.provider import TokenVerifier
 from mcp.server.auth.settings import AuthSettings
-from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.server.context import ServerRequestContext
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 from mcp.server.request_state import RequestStateSecurity
-from mcp.server.subscriptions import InMemorySubscriptionBus
-from mcp.shared.exceptions import MCPError
-from mcp.shared.subscriptions import ResourceUpdated
-from mcp_types import INVALID_PARAMS, CallToolRequestParams, CallToolResult, InputRequiredResult, TextContent, Tool
+from mcp_types import CallToolRequestParams, CallToolResult, InputRequiredResult, TextContent, Tool
 
 from bridge.backend import Backend
 from bridge.errors import BridgeError, NotConfigured
@@ -27,7 +24,6 @@ from bridge.tools import ToolError, Tools
 
 from .access import owner_of
 from .agents.files import text_of
-from .agents.handles import Seal, checked_key
 from .agents.limits import Limits
 from .agents.places import file_uri, run_uri
 from .agents.runs import Run, Runs
@@ -36,8 +32,10 @@ from .agents.settings import DEFAULT_AGENTS, read_agents
 from .agents.tasks import RunTasks
 from .agents.tools import AgentTools
 from .base import ServedTool, Server, failure
+from .handles import Seal, checked_key
 from .tasks import Tasks
 from .text import ANY_TYPE, cleaned
+from .updates import Updates
 
 __all__ = ["agent_server", "tool_server"]
 
@@ -79,16 +77,15 @@ def agent_server(
     """
     settings = read_agents(DEFAULT_AGENTS if agents is None else agents, backend)
     store = jobs if jobs is not None else default_store()
-    bus = InMemorySubscriptionBus()
 
     async def changed(run: Run) -> None:
         uri = await tools.uri_of(run)
-        for part in ("", "/steps", "/output"):
-            await bus.publish(ResourceUpdated(uri=uri + part))
+        await updates.publish(uri + part for part in ("", "/steps", "/output"))
 
     runs = Runs(settings, store, changed)
     key = None if handle_key is None else checked_key(handle_key)
     tools = AgentTools(settings, store, key=key, limits=limits or Limits(), runs=runs)
+    updates = Updates(tools.may_read)
 
     @asynccontextmanager
     async def lifespan(_: MCPServer[Any]) -> AsyncIterator[None]:
@@ -103,17 +100,8 @@ def agent_server(
                 await tending
             await runs.started()
 
-    async def only_own(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-        """Refuses to tell a caller of another's runs."""
-        if ctx.method == "subscriptions/listen":
-            wanted = ((ctx.params or {}).get("notifications") or {}).get("resourceSubscriptions") or ()
-            for uri in wanted:
-                if not await tools.may_read(owner_of(ctx.request), str(uri)):
-                    raise MCPError(INVALID_PARAMS, f"Unknown resource: {cleaned(str(uri))[:200]}")
-        return await call_next(ctx)
-
     def context(ctx: ServerRequestContext[Any, Any], params: CallToolRequestParams | None) -> Context:
-        return Context(request_context=ctx, mcp_server=server, input_params=params, subscriptions=bus)
+        return Context(request_context=ctx, mcp_server=server, input_params=params, subscriptions=updates.bus)
 
     async def call(name: str, arguments: dict[str, Any], context: Context) -> CallToolResult | InputRequiredResult:
         return await server.call_tool(name, arguments, context)
@@ -128,12 +116,13 @@ def agent_server(
         instructions=INSTRUCTIONS,
         version=version,
         lifespan=lifespan,
-        subscriptions=bus,
-        middleware=[only_own],
+        subscriptions=updates.bus,
+        middleware=[updates.only_own],
         extensions=[Tasks(RunTasks(tools, call), context)],
         request_state_security=RequestStateSecurity(codec=Seal(lambda: tools.known_handles), ttl=ASKED_FOR),
     )
     _add_resources(server, tools)
+    updates.serve(server)
     return server
 
 

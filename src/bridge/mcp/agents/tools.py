@@ -27,11 +27,11 @@ from bridge.tools import ToolError
 
 from ..access import owner_of
 from ..base import ServedTool, success
+from ..handles import Handles, Kind, load_key
 from ..tasks import MODERN
 from ..text import cleaned, dumped
 from .asking import answers_of, forms_for, shown, shows_forms
 from .files import MAX_ENTRIES, backends_of, entries_of, listed_for, read_file, text_of, with_files
-from .handles import Handles, Kind, load_key
 from .limits import Gate, Limits
 from .places import Place, inside, place_of, run_uri
 from .runs import Run, Runs, fresh_id, name_of
