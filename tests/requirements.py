@@ -1864,6 +1864,7 @@ MCP: tuple[Requirement, ...] = (
         "T12, T17, T18",
     ),
     R("mcp:handles:key", "The key of handles is kept in the user's data folder for its owner alone.", "issue: mcp"),
+    R("mcp:http:mounted", "It is mounted in an app of one's own, beside other routes.", "issue: mcp"),
     R("mcp:http:auth", "Tokens are asked for and checked: audience, scope, session.", "T1 to T4, T13 to T15"),
     R("mcp:http:requests", "Requests of other hosts and origins, and those that are none, are refused.", "T5 to T11"),
     R("mcp:http:paths", "No path leads out of an environment.", "T16"),

@@ -92,17 +92,23 @@ async def signed_in(url: str, token: str, era: str = "auto") -> AsyncIterator[Ca
 
 
 @contextlib.asynccontextmanager
-async def over_http(server: Any, **options: Any) -> AsyncIterator[str]:
-    """A server over streamable HTTP on a real socket; gives its URL."""
+async def served(app: Any) -> AsyncIterator[str]:
+    """An app on a real socket; gives its URL."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        app = server.streamable_http_app(**options)
         running = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="on", timeout_graceful_shutdown=2))
         task = asyncio.create_task(running._serve([listener]))
         try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}/mcp"
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             running.should_exit = True
             await asyncio.wait_for(task, 20)
+
+
+@contextlib.asynccontextmanager
+async def over_http(server: Any, **options: Any) -> AsyncIterator[str]:
+    """A server over streamable HTTP on a real socket; gives its URL."""
+    async with served(server.streamable_http_app(**options)) as url:
+        yield f"{url}/mcp"
 
 
 RESOURCE = "https://agents.example.com/mcp"

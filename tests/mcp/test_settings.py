@@ -12,14 +12,16 @@ from typing import Any
 import pytest
 from mcp.server.mcpserver import MCPServer
 from mcp.shared.exceptions import MCPError
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from bridge.backend import Capabilities
 from bridge.backends.local import LocalBackend
 from bridge.errors import BridgeError, InvalidRequest, NotConfigured, ToolRefused, UnsupportedCapability
 from bridge.jobs import JobStore
-from bridge.mcp import DEFAULT_AGENTS, Limits, SharedToken, agent_server, tool_server
+from bridge.mcp import DEFAULT_AGENTS, Limits, SharedToken, agent_server, servers, tool_server
 from bridge.tools import CodeExecution, ToolError, Tools, WebSearch
-from tests.mcp.calling import ASKING, AUTH, ERAS, KEY, TOOLS, Held, Tokens, calling, output
+from tests.mcp.calling import ASKING, AUTH, ERAS, KEY, TOOLS, Held, Tokens, calling, output, served
 
 pytestmark = pytest.mark.timeout(90)
 # Of the names, descriptions and schemas of the tools with the default agents. Who changes it makes every client approve them anew.
@@ -209,6 +211,23 @@ async def test_two_hundred_runs_at_once_are_each_their_own(backend: LocalBackend
 
         answers = await asyncio.gather(*(run(number) for number in range(200)))
     assert [f"budget is {number}." in answer for number, answer in enumerate(answers)] == [True] * 200
+
+
+@pytest.mark.covers("mcp:http:mounted")
+@pytest.mark.parametrize("era", ERAS)
+async def test_it_is_mounted_in_an_app_of_ones_own(
+    era: str, scripted: Callable[..., LocalBackend], serving: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under any path, beside other routes; the app's lifespan runs the server's, which looks after runs that nobody waits for."""
+    monkeypatch.setattr(servers, "TEND_EVERY", 0.05)
+    held = Held()
+    server = serving(scripted(held), ASKING)
+    mounted = server.streamable_http_app(streamable_http_path="/")
+    app = Starlette(routes=[Mount("/agents", mounted)], lifespan=lambda _: server.session_manager.run())
+    async with served(app) as url, calling(f"{url}/agents/", era) as call:
+        run = await call("agent_run", input="Think.", wait_s=0)
+        held.let.set()
+        assert (await call("agent_wait", run_id=run["run_id"]))["output_text"] == "done"
 
 
 @pytest.mark.covers("mcp:logging")
