@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from mcp_types import ElicitResult, InputRequiredResult, InputResponses
 from bridge.backends.local import LocalBackend
 from bridge.jobs import JobStore, SqliteJobStore
 from bridge.mcp import agent_server
-from tests.mcp.calling import ASKING, ERAS, KEY, Caller, function_call, output
+from tests.mcp.calling import ASKING, ERAS, KEY, Caller, function_call, output, over_http
 from tests.mcp.test_tasks import Polling, ask
 
 pytestmark = pytest.mark.timeout(90)
@@ -55,15 +55,19 @@ class Told:
 
 
 @pytest.mark.covers("mcp:asked")
+@pytest.mark.parametrize("way", ["memory", "http"])
 @pytest.mark.parametrize("era", ERAS)
 async def test_a_person_answers_and_the_call_goes_on(
-    era: str, scripted: Callable[..., LocalBackend], serving: Callable[..., Any]
+    era: str, way: str, scripted: Callable[..., LocalBackend], serving: Callable[..., Any]
 ) -> None:
     """In the same call, which starts nothing twice; several calls at once are all asked, and the form shows the call as it is."""
     told, person = Told(), Person({"result": "It is blue."}, {"decision": "approve"}, {"result": "Yes."})
     both = [function_call("look_up", what="the sky"), function_call("pay", "call_2", to="Ann", amount=3)]
     backend = scripted(both, [function_call("look_up", "call_3", what="more")], told)
-    async with with_forms(serving(backend, ASKING), person, era) as call:
+    async with AsyncExitStack() as stack:
+        server = serving(backend, ASKING)
+        target = server if way == "memory" else await stack.enter_async_context(over_http(server))
+        call = await stack.enter_async_context(with_forms(target, person, era))
         run = await call("agent_run", input="Look.")
         assert (run["status"], run["output_text"], run["pending_calls"]) == ("completed", "Done.", [])
         assert len((await call("agent_list"))["runs"]) == 1
