@@ -17,12 +17,13 @@ import re
 import signal
 import threading
 import time
-import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+
+from bridge._finalizers import when_forgotten
 
 if TYPE_CHECKING:
     from pydantic_monty import Monty, MontyError, OsFunction
@@ -90,7 +91,7 @@ class MontySandbox:
         self._slots = asyncio.Semaphore(workers)
         self._pool = _Pool(workers)
         # Runs at interpreter exit too: a thread that is inside the pool when Python finalizes would abort the process.
-        self._finalizer = weakref.finalize(self, self._pool.close)
+        self._finalizer = when_forgotten(self, self._pool.close)
 
     async def run(
         self, code: str, *, workspace: Path, timeout: float = 20.0, on_print: Callable[[str], None] | None = None
