@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
@@ -28,6 +27,8 @@ from mcp_types import (
 from mcp_types.jsonrpc import HEADER_MISMATCH
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import Field
+
+from .text import time_of
 
 __all__ = ["IDENTIFIER", "MODERN", "Task", "Tasks", "Work"]
 
@@ -155,8 +156,8 @@ def _wire(task: Task, result_type: Literal["task", "complete"]) -> dict[str, Any
         "taskId": task.id,
         "status": task.status,
         "statusMessage": task.message,
-        "createdAt": _time(task.created),
-        "lastUpdatedAt": _time(task.updated),
+        "createdAt": time_of(task.created),
+        "lastUpdatedAt": time_of(task.updated),
         "ttlMs": int(task.lasts * 1_000),
         "pollIntervalMs": _POLL,
     }
@@ -176,7 +177,3 @@ def _wire(task: Task, result_type: Literal["task", "complete"]) -> dict[str, Any
 def _declared(ctx: ServerRequestContext[Any, Any]) -> bool:
     capabilities = ctx.session.client_capabilities
     return capabilities is not None and IDENTIFIER in (capabilities.extensions or {})
-
-
-def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

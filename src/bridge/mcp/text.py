@@ -1,4 +1,4 @@
-"""Text as it leaves the server: without what a terminal would obey or a person would not see; and results as JSON. Pure functions."""
+"""Text as it leaves the server: without what a terminal would obey or a person would not see; and results and times as they are told. Pure functions."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import json
 import mimetypes
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
-__all__ = ["ANY_TYPE", "cleaned", "dumped", "type_of"]
+__all__ = ["ANY_TYPE", "cleaned", "dumped", "time_of", "type_of"]
 
 ANY_TYPE = "application/octet-stream"
 # Only the types built into Python: those of the host would make answers differ from machine to machine.
@@ -45,3 +46,8 @@ def dumped(value: Any) -> str:
 def type_of(path: str) -> str:
     """The MIME type of a file by its name."""
     return _TYPES.guess_type(path)[0] or ANY_TYPE
+
+
+def time_of(seconds: float) -> str:
+    """A time in seconds since 1970 as people and models read it."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

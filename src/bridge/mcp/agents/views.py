@@ -10,7 +10,7 @@ from typing import Any
 
 from bridge.interactions import Usage, meaning_of
 
-from ..text import cleaned, dumped
+from ..text import cleaned, dumped, time_of
 from .runs import Run
 
 __all__ = ["MAX_OUTPUT", "RUN_SCHEMA", "or_null", "page", "run_view", "steps_page", "summary_of"]
@@ -174,7 +174,7 @@ def summary_of(run: Run, handle: str) -> dict[str, Any]:
         "agent": run.facts["agent"],
         "status": run.status,
         "input": run.facts["input"],
-        "created": run.jobs[0].created,
+        "created": time_of(run.jobs[0].created),
         "pending_calls": len(run.calls),
     }
     shown: dict[str, Any] = cleaned(line)
