@@ -1839,6 +1839,7 @@ MCP: tuple[Requirement, ...] = (
         "A graph is served as an agent: a thread for each conversation, interrupts as calls, follow-ups.",
         "issue: mcp",
     ),
+    R("mcp:graphs:steps", "A graph tells what it did while it runs, each turn its own.", "issue: mcp"),
     R(
         "mcp:graphs:approvals",
         "Approvals of LangChain's agents are decided in their own form.",

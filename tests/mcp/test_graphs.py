@@ -132,12 +132,51 @@ async def test_an_agent_of_langchain_gets_its_approvals_in_its_own_form(
         for pending in run["pending_calls"]:
             run = await call("agent_respond", run_id=run["run_id"], call_id=pending["call_id"], **given)
         assert (await call("agent_wait", run_id=run["run_id"]))["output_text"] == "Done."
+        steps = (await call("agent_get", run_id=run["run_id"], include_steps=True))["steps"]
         (job, *_) = await jobs.list()
+    kinds = [step["type"] for step in steps if step["type"] != "function_result" or step["name"] != "interrupt"]
+    assert [step["arguments"] for step in steps if step.get("name") == "pay" and "arguments" in step] == [
+        {"to": "Ann"},
+        {"to": "Bob"},
+    ]
+    assert kinds[-5:] == ["function_call", "function_result"] * 2 + ["model_output"]
     results = [m for m in graph.get_state(thread_of(job)).values["messages"] if m.type == "tool"]
     assert sorted(paid) == (["Ann", "Bob"] if given == {"decision": "approve"} else [])
     assert len(results) == 2
     if "result" in given:
         assert all("Not today." in message.text for message in results)
+
+
+@pytest.mark.covers("mcp:graphs:steps")
+async def test_a_graph_tells_what_it_did(jobs: JobStore, serving: Callable[..., Any]) -> None:
+    """While it runs, and in each turn its own: what was said on the way and the calls that were answered."""
+    looked, gate = asyncio.Event(), asyncio.Event()
+
+    async def look_up(what: str) -> str:
+        """Looks something up."""
+        looked.set()
+        await gate.wait()
+        return f"{what}: 3"
+
+    call_it = {"name": "look_up", "args": {"what": "tea"}, "id": "1", "type": "tool_call"}
+    answers = [AIMessage("Let me see.", tool_calls=[call_it]), AIMessage("It is 3."), AIMessage("You are welcome.")]
+    graph = create_agent(Bindable(messages=iter(answers)), [look_up], checkpointer=InMemorySaver())
+    async with calling(serving(None, {"seller": as_agent(graph, jobs=jobs)})) as call:
+
+        async def steps(run: str) -> list[dict[str, Any]]:
+            return list((await call("agent_get", run_id=run, include_steps=True))["steps"])
+
+        first = (await call("agent_run", input="Tea?", wait_s=0))["run_id"]
+        await looked.wait()
+        (thought,) = await steps(first)
+        assert thought["summary"][0]["text"] == "Let me see."
+        gate.set()
+        assert (await call("agent_wait", run_id=first))["output_text"] == "It is 3."
+        said = await steps(first)
+        assert [step["type"] for step in said] == ["thought", "function_call", "function_result", "model_output"]
+        assert said[2]["result"] == "tea: 3"
+        second = await call("agent_run", input="Thanks.", previous_run_id=first)
+        assert [step["type"] for step in await steps(second["run_id"])] == ["model_output"]
 
 
 @pytest.mark.covers("mcp:graphs")

@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
-from langchain_core.messages import AnyMessage, HumanMessage
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.constants import END
@@ -35,8 +35,9 @@ __all__ = ["as_agent"]
 
 _log = logging.getLogger("bridge.langgraph")
 Graph = Pregel[Any, Any, Any, Any]
-# What a turn's checkpoints are marked with: which turn of its thread it is, and how it ended where its state does not say so.
-_TURN, _ENDED = "bridge_turn", "bridge_ended"
+# What a turn's checkpoints are marked with: which turn of its thread it is, how many messages were there before it, and how it ended where
+# its state does not say so.
+_TURN, _FROM, _ENDED = "bridge_turn", "bridge_from", "bridge_ended"
 _TAKEN = frozenset({"input", "previous_interaction_id", "background", "store", "labels"})
 # Seconds within which the first checkpoint of a turn can be read back.
 _KEPT_WITHIN, _PAUSE = 30.0, 0.002
@@ -111,6 +112,7 @@ class _GraphAgent:
             raise UnsupportedCapability(self.name, unknown[0], "a graph takes input and previous_interaction_id")
         previous, thread, turn = given.get("previous_interaction_id"), secrets.token_hex(16), 1
         asked: Sequence[Interrupt] = ()
+        told = 0
         if previous is not None:
             thread, before = _place_of(previous)
             now = await self._snapshot(previous)
@@ -119,9 +121,9 @@ class _GraphAgent:
                 raise api_error(
                     f"{previous} is not the last turn of its thread, or still runs", status=409, code="aborted"
                 )
-            turn, asked = before + 1, now.interrupts
+            turn, asked, told = before + 1, now.interrupts, len(_messages(now.values))
         new = f"{thread}:{turn}"
-        self._run(new, self._read(given.get("input"), asked))
+        self._run(new, self._read(given.get("input"), asked), told)
         until = time.monotonic() + _KEPT_WITHIN
         while await self._found(new) is None and new in self._running:
             if time.monotonic() >= until:
@@ -136,7 +138,7 @@ class _GraphAgent:
         snapshot = await self._snapshot(id)
         status = self._status(id, snapshot)
         if status == "in_progress" and id not in self._running:
-            self._run(id, None)
+            self._run(id, None, _from(snapshot))
         return self._interaction(id, status, snapshot)
 
     async def watch(self, id: str, *, after: str | None = None) -> AsyncIterator[Event]:
@@ -155,28 +157,27 @@ class _GraphAgent:
         async with holding(self._jobs, _lease_of(id)) as ours:
             if not ours:
                 raise api_error(f"{id} runs in another process", status=409, code="aborted")
-            await self._graph.aupdate_state(self._config(id, ended="cancelled"), None, as_node=END)
+            await self._graph.aupdate_state(self._config(id, {_ENDED: "cancelled"}), None, as_node=END)
         return self._interaction(id, "cancelled", await self._snapshot(id))
 
-    def _run(self, id: str, input: Any) -> None:
-        """Runs the graph for a turn in the background: from its input, or on from where it stands."""
-        work = self._running[id] = held(self._work(id, input))
+    def _run(self, id: str, input: Any, told: int) -> None:
+        """Runs the graph for a turn in the background: from its input, or on from where it stands. `told` messages were there before."""
+        work = self._running[id] = held(self._work(id, input, told))
         work.add_done_callback(lambda _: self._running.pop(id, None))
 
-    async def _work(self, id: str, input: Any) -> None:
+    async def _work(self, id: str, input: Any, told: int) -> None:
         async with holding(self._jobs, _lease_of(id)) as ours:
             if not ours:
                 return  # another process is at it
             try:
-                await self._graph.ainvoke(input, self._config(id), durability="sync")
+                await self._graph.ainvoke(input, self._config(id, {_FROM: told}), durability="sync")
             except Exception as error:  # noqa: BLE001 - whatever a user's graph raises: its checkpoint says that it failed
                 _log.error("%s: turn %s failed: %s", self.name, id, type(error).__name__)
                 _log.debug("%s: turn %s failed", self.name, id, exc_info=error)
 
-    def _config(self, id: str, *, ended: str | None = None) -> RunnableConfig:
+    def _config(self, id: str, marks: Mapping[str, Any]) -> RunnableConfig:
         thread, turn = _place_of(id)
-        metadata = {_TURN: turn, **({_ENDED: ended} if ended else {})}
-        return {"configurable": {"thread_id": thread}, "metadata": metadata}
+        return {"configurable": {"thread_id": thread}, "metadata": {_TURN: turn, **marks}}
 
     async def _found(self, id: str) -> StateSnapshot | None:
         """The last checkpoint of a turn."""
@@ -205,10 +206,12 @@ class _GraphAgent:
         return "in_progress" if snapshot.next else "completed"
 
     def _interaction(self, id: str, status: str, snapshot: StateSnapshot) -> Interaction:
-        steps: list[dict[str, Any]] = []
+        steps = _steps(_messages(snapshot.values), _from(snapshot))
         wire: dict[str, Any] = {"id": id, "status": status, "object": "interaction", "agent": self.name, "steps": steps}
         if status == "completed":
             text = self._answered(snapshot.values)
+            if steps and steps[-1] == _thought(text):  # the answer itself
+                steps.pop()
             steps.append({"type": "model_output", "content": [{"type": "text", "text": text}]})
         elif status == "requires_action":
             for interrupt in snapshot.interrupts:
@@ -281,12 +284,43 @@ def _may_reject(asked: Any) -> bool:
     return all("reject" in config.get("allowed_decisions", ["reject"]) for config in configs)
 
 
+def _messages(values: Any) -> Sequence[AnyMessage]:
+    found: Sequence[AnyMessage] = values.get("messages") or [] if isinstance(values, Mapping) else []
+    return found
+
+
+def _from(snapshot: StateSnapshot) -> int:
+    told = (snapshot.metadata or {}).get(_FROM)
+    return told if isinstance(told, int) else 0
+
+
+def _steps(messages: Sequence[AnyMessage], told: int) -> list[dict[str, Any]]:
+    """What a graph's messages behind the first `told` tell of its work: what was said on the way, and the calls that were answered.
+
+    Calls that were not are for the graph itself to answer.
+    """
+    calls = {call["id"]: call for message in messages if isinstance(message, AIMessage) for call in message.tool_calls}
+    steps: list[dict[str, Any]] = []
+    for message in messages[told:]:
+        if isinstance(message, AIMessage) and message.text:
+            steps.append(_thought(message.text))
+        elif isinstance(message, ToolMessage) and (call := calls.get(message.tool_call_id)) is not None:
+            called = {"type": "function_call", "id": call["id"], "name": call["name"], "arguments": call["args"]}
+            failed = {"is_error": True} if message.status == "error" else {}
+            result = {"call_id": call["id"], "name": call["name"], "result": message.text, **failed}
+            steps += [called, {"type": "function_result", **result}]
+    return steps
+
+
+def _thought(text: str) -> dict[str, Any]:
+    return {"type": "thought", "summary": [{"type": "text", "text": text}]}
+
+
 def _asked(words: str) -> Any:
     return {"messages": [HumanMessage(words)]}
 
 
 def _answered(values: Any) -> str:
-    messages: Sequence[AnyMessage] = values.get("messages") or [] if isinstance(values, Mapping) else []
-    if messages:
+    if messages := _messages(values):
         return str(messages[-1].text)
     return to_json(values, fallback=repr).decode()
