@@ -55,6 +55,16 @@ _SHOWN = {
         "reasoning: reasoning is for its own vendor",
         "(1, [False])",
     ],
+    "05_agents_as_mcp_tools": [
+        "claude calls agent_wait",
+        "south has the highest: 250.00",
+        "/files/workspace/report.md",
+        "# Analysis of sales.csv",
+        'You first said: "Analyse /workspace/sales.csv.',
+        "'name': 'approve_order', 'arguments': {'item': 'tea', 'price': 3}",
+        "returned: decision = approve",
+        "analyst completed | Analyse",
+    ],
 }
 
 
