@@ -8,23 +8,26 @@ import logging
 import stat
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import httpx2
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mcp.shared.exceptions import MCPError
+from mcp_types.jsonrpc import HEADER_MISMATCH
 from mcp_types.version import LATEST_MODERN_VERSION
+from pydantic import Field
 
 from bridge.backends.gemini import GeminiBackend
 from bridge.backends.local import LocalBackend
 from bridge.errors import InvalidRequest, NotConfigured
 from bridge.interactions import Interaction
 from bridge.jobs import JobStore
-from bridge.mcp import agent_server
+from bridge.mcp import agent_server, tool_server
 from bridge.mcp.handles import Handles, load_key
 from bridge.mcp.text import cleaned
+from bridge.tools import Tools
 from tests.mcp.calling import (
     ASKING,
     AUTH,
@@ -159,6 +162,30 @@ async def test_t7_to_t11_requests_that_are_none_are_refused(
     """Each with its status, and the server answers the next one."""
     assert (await post(url, body, **headers)).status_code == status
     assert (await post(url)).status_code == 200
+
+
+async def forecast(region: Annotated[str, Field(json_schema_extra={"x-mcp-header": "Region"})]) -> str:
+    """The weather of a region, by which requests are routed."""
+    return f"rain in {region}"
+
+
+@pytest.mark.covers("mcp:http:requests")
+async def test_t11_a_header_says_the_same_as_the_argument_that_it_repeats() -> None:
+    """Where a tool's schema has an argument repeated in one: who routes by the header is not deceived."""
+    body = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "tools/call",
+        "params": {"name": "forecast", "arguments": {"region": "north"}},
+    }
+    async with over_http(tool_server(Tools([forecast]))) as address:
+        for other in ({}, {"mcp_param_region": "south"}, {"mcp_param_region": "=?base64?bm9y!?="}):
+            answer = await post(address, body, mcp_name="forecast", **other)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (400, HEADER_MISMATCH)
+        assert (await post(address, body, mcp_name="forecast", mcp_param_region="north")).status_code == 200
+        async with calling(address) as call:
+            assert (await call.client.list_tools()).tools
+            assert (await call.result("forecast", region="north")).content[0].text == "rain in north"  # type: ignore[union-attr]
 
 
 @pytest.mark.covers("mcp:http:auth")

@@ -123,6 +123,11 @@ class Server(MCPServer[Any]):
             _log.debug("%s failed", name, exc_info=error)
             return failure(f"{name} failed on this server, which is not your mistake; its log says more")
 
+    def _tool_input_schema(self, name: str) -> dict[str, Any] | None:
+        """For the transport, which holds the headers that repeat arguments (`x-mcp-header`) against a call's arguments."""
+        tool = self._served.get(name)
+        return None if tool is None else tool.listed.input_schema
+
     async def get_prompt(
         self, name: str, arguments: dict[str, Any] | None = None, context: Context | None = None
     ) -> GetPromptResult | InputRequiredResult:
