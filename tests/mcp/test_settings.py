@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -266,6 +267,8 @@ async def test_tools_of_ones_own_are_served(era: str) -> None:
         assert listed[0].input_schema["required"] == ["a"]
         assert listed[2].description == "bare.tool"
         assert call.client.instructions == "Count."
+        assert call.client.server_info is not None
+        assert call.client.server_info.version == version("interactions-bridge")
         assert (await call.result("add", a=1, b=2)).content[0].text == "3"  # type: ignore[union-attr]
         assert "a: '1' is not of type 'integer'" in await call.refused("add", a="1")
         assert await call.refused("fail", how="told") == "the model may know this"

@@ -9,9 +9,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 
-__all__ = ["installed_version", "main"]
+from bridge._version import installed_version
+
+__all__ = ["main"]
 
 # The subcommands: what each is for, in one line.
 _COMMANDS = {
@@ -42,11 +43,3 @@ def main(argv: Sequence[str] | None = None) -> int:
     if module is None:  # pragma: no cover - argparse has refused every other command
         return 2
     return int(module.run(parsed))
-
-
-def installed_version() -> str:
-    """The version of this distribution."""
-    try:
-        return version("interactions-bridge")
-    except PackageNotFoundError:
-        return "(not installed)"

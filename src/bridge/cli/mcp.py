@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 from bridge.errors import BridgeError, InvalidRequest, NotConfigured
 
-from . import installed_version
 from .addresses import is_loopback, listen, port, url_of
 from .stores import store_of
 
@@ -128,7 +127,6 @@ def _server(args: argparse.Namespace, config: Mapping[str, Any], jobs: SqlJobSto
         allowed_hosts=[*config.get("allowed_hosts", ()), *args.allowed_host],
         jobs=jobs,
         limits=limits,
-        version=installed_version(),
     )
 
 

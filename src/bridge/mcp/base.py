@@ -32,6 +32,7 @@ from mcp_types import (
 from pydantic import AnyUrl
 from starlette.applications import Starlette
 
+from bridge._version import installed_version
 from bridge.errors import BridgeError, InvalidRequest, NotConfigured
 from bridge.tools import ToolError
 
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 __all__ = ["ServedTool", "Server", "failure", "success"]
 
 _log = logging.getLogger("bridge.mcp")
+# Read from a file: now, not in an event loop.
+_VERSION = installed_version()
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _HERE = ["127.0.0.1:*", "localhost:*", "[::1]:*"]
 
@@ -89,6 +92,7 @@ class Server(MCPServer[Any]):
         token_verifier: TokenVerifier | None,
         auth: AuthSettings | None,
         allowed_hosts: Sequence[str],
+        version: str = "",
         **options: Any,
     ) -> None:
         if (token_verifier is None) != (auth is None):
@@ -101,7 +105,7 @@ class Server(MCPServer[Any]):
         self._allowed_hosts = list(allowed_hosts)
         self._signed_in = token_verifier is not None
         with _logging_left_alone():
-            super().__init__(name, token_verifier=token_verifier, auth=auth, **options)
+            super().__init__(name, version=version or _VERSION, token_verifier=token_verifier, auth=auth, **options)
 
     async def list_tools(self) -> list[Tool]:
         """The tools, always in the same order."""

@@ -71,7 +71,8 @@ def agent_server(
     Runs live in `jobs`, and handles given out are made with `handle_key` (16 bytes or more): by default both are in the user's data
     folder, so that a server started elsewhere knows them. Servers on several machines share a `PostgresJobStore` and a key.
     `token_verifier` and `auth` say who calls, `allowed_hosts` under which names the server is reached ("example.com", or
-    "example.com:*"); without them it serves this machine alone. `limits` are each caller's. `name` and `version` are what clients are told.
+    "example.com:*"); without them it serves this machine alone. `limits` are each caller's. `name` and `version`
+    are what clients are told, by default the version of this distribution.
 
     Raises `InvalidRequest`, `UnsupportedCapability` and `NotConfigured` for what cannot be served.
     """
