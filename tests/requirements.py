@@ -1872,6 +1872,12 @@ MCP: tuple[Requirement, ...] = (
     R("mcp:http:open", "What other machines can reach is not served without tokens and names.", "issue: mcp, T26"),
     R("mcp:secrets", "No key, no caller's token and no text of an unforeseen error leaves.", "T19, T20"),
     R("mcp:fuzz", "No request and no answer of a service brings the server down or loses a run.", "T32"),
+    R("mcp:conformance", "The protocol's conformance suite passes whole, with and without sign-in.", "issue: mcp"),
+    R(
+        "mcp:conformance:agents",
+        "The server of agents passes all of the conformance suite that needs no fixture, in both of its frozen sets.",
+        "issue: mcp",
+    ),
     R("mcp:clients", "Clients of others' making do whatever ours do, in both eras of the protocol.", "issue: mcp"),
     R("mcp:stdio", "Over stdio the wire stays clean, and a run outlives its server.", "issue: mcp, T30"),
     R("mcp:restart", "A server that is killed loses no run; another client on a new one goes on.", "issue: mcp"),
