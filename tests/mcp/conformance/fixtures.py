@@ -9,6 +9,7 @@ from typing import Any
 
 from mcp.server.auth.provider import TokenVerifier
 from mcp.server.auth.settings import AuthSettings
+from mcp.server.context import ServerRequestContext
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.prompts.base import UserMessage
 from mcp.server.streamable_http import EventCallback, EventMessage, EventStore
@@ -16,6 +17,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import (
     MISSING_REQUIRED_CLIENT_CAPABILITY,
     AudioContent,
+    CallToolRequestParams,
     CallToolResult,
     ClientCapabilities,
     Completion,
@@ -46,6 +48,7 @@ from mcp_types import (
 from bridge.mcp.base import ServedTool, Server
 from bridge.mcp.updates import Updates
 from bridge.tools import ToolError
+from tests.mcp.conformance.tasks import Jobs, RequiredTasks, greeting
 
 __all__ = ["Events", "FixtureServer"]
 
@@ -59,16 +62,21 @@ class FixtureServer(Server):
     """The server. Who may call it is said as to any of ours."""
 
     def __init__(self, *, token_verifier: TokenVerifier | None = None, auth: AuthSettings | None = None) -> None:
-        updates = Updates(_may_read)
+        updates, jobs = Updates(_may_read), Jobs()
+
+        def context(ctx: ServerRequestContext[Any, Any], params: CallToolRequestParams | None) -> Context:
+            return Context(request_context=ctx, mcp_server=self, input_params=params)
+
         super().__init__(
             "fixtures",
-            [*_answering(), *_asking_in_results(), *_asking_in_requests()],
+            [*_answering(), *_asking_in_results(), *_asking_in_requests(), greeting(), *jobs.served()],
             token_verifier=token_verifier,
             auth=auth,
             allowed_hosts=(),
             version="1.0.0",
             subscriptions=updates.bus,
             middleware=[updates.only_own],
+            extensions=[RequiredTasks(jobs, context)],
         )
         updates.serve(self)
         _add_resources(self)
