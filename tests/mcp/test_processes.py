@@ -73,7 +73,7 @@ def http(data: Path, *arguments: str, **more: str) -> Iterator[tuple[str, subpro
 
 @pytest.mark.covers("mcp:stdio")
 @pytest.mark.parametrize("era", ERAS)
-async def test_over_stdio_a_run_outlives_its_server(
+async def test_t30_over_stdio_a_run_outlives_its_server(
     era: str, tmp_path: Path, scripted: Callable[..., LocalBackend]
 ) -> None:
     """T30: the wire stays clean, no key is on a command line, and the next server, started elsewhere, goes on."""

@@ -198,7 +198,7 @@ async def test_a_turn_that_the_service_ends_in_several_goes_is_one_run(
 
 
 @pytest.mark.covers("mcp:idempotency")
-async def test_an_idempotency_key_never_starts_twice(
+async def test_t24_an_idempotency_key_never_starts_twice(
     scripted: Callable[..., LocalBackend], serving: Callable[..., Any]
 ) -> None:
     """At once, later, and by another server; for another request it is refused."""

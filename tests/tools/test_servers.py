@@ -17,7 +17,7 @@ from mcp import Client, StdioServerParameters
 from mcp.server import Server
 from mcp.server.mcpserver import MCPServer
 from mcp.shared.exceptions import MCPError
-from mcp_types import ListToolsResult, Tool
+from mcp_types import ListToolsResult, Tool, ToolAnnotations
 
 from bridge.errors import ConnectionFailed, InvalidRequest
 from bridge.tools import McpTools, Result, ToolError, Tools
@@ -159,7 +159,7 @@ async def test_a_prefix_tells_two_servers_apart(tmp_path: Path) -> None:
 
 
 @pytest.mark.covers("tools:mcp:pinned")
-async def test_a_tool_that_changed_is_not_called(tmp_path: Path) -> None:
+async def test_t28_a_tool_that_changed_is_not_called(tmp_path: Path) -> None:
     """It was approved as something else; its neighbours still are what they were, and opening anew approves it."""
     server = server_of(tmp_path)
     tools = Tools([server])
@@ -186,7 +186,7 @@ async def test_a_tool_that_changed_is_not_called(tmp_path: Path) -> None:
 
 
 @pytest.mark.covers("tools:mcp:approved")
-async def test_what_was_approved_once_can_be_asked_for_again(tmp_path: Path) -> None:
+async def test_t28_what_was_approved_once_can_be_asked_for_again(tmp_path: Path) -> None:
     """Digests of an earlier process: the same tools open, a changed or a new one is refused by name."""
     async with Tools([stdio(tmp_path)]) as tools:
         approved = json.loads(json.dumps(tools.digests))
@@ -200,6 +200,31 @@ async def test_what_was_approved_once_can_be_asked_for_again(tmp_path: Path) -> 
     del approved["kinds"]
     with pytest.raises(InvalidRequest, match="not approved as they are now: add, kinds;"):
         async with Tools([stdio(tmp_path)], approved=approved):
+            pass
+
+
+@pytest.mark.covers("tools:mcp:untrusted")
+async def test_t28_a_servers_words_and_hints_are_trusted_with_nothing() -> None:
+    """A long description is cut; annotations approve nothing, so that a change of them asks for nothing anew; a name that is taken is refused."""
+    server = MCPServer("long")
+
+    def look(what: str) -> str:
+        return what
+
+    def named(words: str, **hints: Any) -> None:
+        server.add_tool(look, name="look", description=words, annotations=ToolAnnotations(**hints))
+
+    named("x" * 20_000, read_only_hint=True)
+    async with Tools([server]) as tools:
+        (definition,) = tools.compile("mcp").definitions
+        assert len(definition["description"]) < 10_100
+        assert definition["description"].endswith("[cut here: it has 20000 characters]")
+        assert "annotations" not in definition
+        server.remove_tool("look")
+        named("x" * 20_000, read_only_hint=False, destructive_hint=True)
+        assert (await tools.run(call("look", what="it"))).content == "it"
+    with pytest.raises(InvalidRequest, match="look"):
+        async with Tools([server, server]):
             pass
 
 
@@ -346,7 +371,7 @@ async def test_many_tasks_call_one_server(tmp_path: Path) -> None:
 
 
 @pytest.mark.covers("tools:define:refused")
-def test_what_is_no_server_is_refused() -> None:
+def test_t28_what_is_no_server_is_refused() -> None:
     """A text that is no address, and other things of the mcp package."""
     from mcp.client.session_group import ClientSessionGroup
 

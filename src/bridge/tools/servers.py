@@ -27,6 +27,7 @@ from .definitions import Definition, Output, ToolError
 
 __all__ = ["McpTools", "server_of"]
 
+_LONGEST = 10_000  # characters of a description: a server's words are paid for with every request
 _PAGES = 100  # of a server's list; one that never ends is cut there, with an error
 _CLOSING = 10.0  # seconds that a connection has to close
 
@@ -91,7 +92,7 @@ class McpTools:
         async def run(arguments: dict[str, Any], call_id: str) -> Output:
             return await self._call(tool.name, arguments)
 
-        return Definition(self.prefix + tool.name, tool.description or "", tool.input_schema, run)
+        return Definition(self.prefix + tool.name, _cut(tool.description or ""), tool.input_schema, run)
 
     async def _call(self, name: str, arguments: dict[str, Any]) -> Output:
         try:
@@ -210,6 +211,12 @@ def _kind(error: BaseException) -> str:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return type(error).__name__
+
+
+def _cut(description: str) -> str:
+    if len(description) <= _LONGEST:
+        return description
+    return f"{description[:_LONGEST]} [cut here: it has {len(description)} characters]"
 
 
 def _digest(tool: types.Tool) -> str:
