@@ -6,8 +6,10 @@ import asyncio
 import hashlib
 import json
 import logging
+import time
 from collections.abc import Callable
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,8 +21,10 @@ from starlette.routing import Mount
 from bridge.backend import Capabilities
 from bridge.backends.local import LocalBackend
 from bridge.errors import BridgeError, InvalidRequest, NotConfigured, ToolRefused, UnsupportedCapability
-from bridge.jobs import JobStore
+from bridge.jobs import JobStore, SqliteJobStore
+from bridge.jobs.prices import usd_of
 from bridge.mcp import DEFAULT_AGENTS, Limits, SharedToken, agent_server, servers, tool_server
+from bridge.mcp.agents import limits as limiting
 from bridge.tools import CodeExecution, ToolError, Tools, WebSearch
 from tests.mcp.calling import ASKING, AUTH, ERAS, KEY, TOOLS, Held, Tokens, calling, output, served
 
@@ -180,17 +184,66 @@ async def test_t23_a_caller_is_held_to_limits(
     async with calling(serving(scripted(held), ASKING, limits=limits)) as call:
         run = (await call("agent_run", input="Think.", wait_s=0, idempotency_key="k"))["run_id"]
         assert (await call("agent_run", input="Think.", wait_s=0, idempotency_key="k"))["run_id"] == run
-        assert "1 may be; wait for one" in await call.refused("agent_run", input="More.")
+        assert "1 runs are under way, and no more may be: wait for one" in await call.refused(
+            "agent_run", input="More."
+        )
         assert "is too long" in await call.refused("agent_run", input="x" * 11)
         await call("agent_cancel", run_id=run)
+    # The one that another server on the same store started counts, too.
     async with calling(
-        serving(scripted([output("1")], [output("2")]), ASKING, limits=Limits(starts_per_minute=2))
+        serving(scripted([output("1")], [output("2")]), ASKING, limits=Limits(starts_per_minute=3))
     ) as call:
         await call("agent_run", input="1")
         await call("agent_run", input="2")
-        assert "2 runs were started within a minute; try again in" in await call.refused("agent_run", input="3")
+        assert "3 runs were started within a minute; try again in" in await call.refused("agent_run", input="3")
     async with calling(serving(scripted([output("1")]), ASKING, limits=Limits(tokens_per_day=5))) as call:
         assert "tokens, and 5 may be used" in await call.refused("agent_run", input="1")
+
+
+@pytest.mark.covers("mcp:limits:usd")
+async def test_a_caller_is_held_to_a_limit_in_money(
+    backend: LocalBackend, serving: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of all the runs of a day, at the price of each one's model; where a price is not known there is no such limit."""
+    monkeypatch.setattr(limiting, "_PAGE", 1)
+    priced = {
+        "cheap": {"model": "gemini-2.5-flash"},
+        "dear": {
+            "agent": "antigravity-preview-09-2026",
+            "agent_config": {"type": "antigravity", "model": "gemini-2.5-pro"},
+        },
+    }
+    async with calling(serving(backend, priced, limits=Limits(usd_per_day=100))) as call:
+        for agent in ("cheap", "dear", "dear"):
+            assert (await call("agent_run", agent=agent, input="What is it?"))["status"] == "completed"
+        runs = [(await call("agent_get", run_id=run["run_id"]))["usage"] for run in (await call("agent_list"))["runs"]]
+    usd = sum(usd_of(use, f"gemini-2.5-{model}") or 0 for use, model in zip(runs, ("pro", "pro", "flash"), strict=True))
+    async with calling(serving(backend, priced, limits=Limits(usd_per_day=usd * 1.01))) as call:
+        assert (await call("agent_run", input="And now?"))["status"] == "completed"
+    async with calling(serving(backend, priced, limits=Limits(usd_per_day=usd))) as call:
+        assert "US dollars, and" in await call.refused("agent_run", input="And now?")
+    for unknown in ({"model": "m"}, {"agent": "antigravity-preview-09-2026"}):
+        with pytest.raises(InvalidRequest, match=r"limits\.usd_per_day: what agent 'one' costs is not known"):
+            serving(backend, {"one": unknown}, limits=Limits(usd_per_day=1))
+
+
+@pytest.mark.covers("mcp:limits")
+async def test_runs_of_another_day_are_not_counted(
+    backend: LocalBackend, tmp_path: Path, serving: Callable[..., Any]
+) -> None:
+    """Nor starts of another minute."""
+    now = [time.time()]
+    store = SqliteJobStore(tmp_path / "aged.sqlite", clock=lambda: now[0])
+    limits = Limits(tokens_per_day=1, starts_per_minute=1)
+    async with calling(serving(backend, ASKING, jobs=store, limits=limits)) as call:
+        await call("agent_run", input="1")
+        now[0] += 59
+        assert "try again in 1 s" in await call.refused("agent_run", input="2")
+        now[0] += 1
+        assert "tokens, and 1 may be used" in await call.refused("agent_run", input="2")
+        now[0] += 86_400
+        await call("agent_run", input="2")
+    await store.aclose()
 
 
 @pytest.mark.covers("mcp:limits")
@@ -200,6 +253,9 @@ def test_limits_are_whole_numbers() -> None:
     for wrong in ({"running": 0}, {"running": None}, {"tokens_per_day": 1.5}, {"input_chars": True}):
         with pytest.raises(InvalidRequest, match=rf"limits\.{next(iter(wrong))} is a whole number"):
             Limits(**wrong)
+    for usd in (0, True, "1"):
+        with pytest.raises(InvalidRequest, match=r"limits\.usd_per_day is a number above 0"):
+            Limits(usd_per_day=usd)  # type: ignore[arg-type]
 
 
 @pytest.mark.covers("mcp:many")

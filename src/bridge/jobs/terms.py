@@ -62,7 +62,7 @@ class Terms:
     budget: Budget = Budget()
     cap: tuple[Literal["max_total_tokens", "max_output_tokens"], int] | None = None
     priced_as: str | None = None
-    """The model whose price counts, where the budget is in money."""
+    """The model whose price counts, where money is counted."""
     unattended: bool = False
     """No thread waits for its jobs: they are looked at and kept to their terms, and nothing is woken."""
 

@@ -24,7 +24,7 @@ from bridge.tools import ToolError, Tools
 
 from .access import owner_of
 from .agents.files import text_of
-from .agents.limits import Limits
+from .agents.limits import Limits, check_priced
 from .agents.places import file_uri, run_uri
 from .agents.runs import Run, Runs
 from .agents.schemas import INSTRUCTIONS
@@ -77,6 +77,8 @@ def agent_server(
     Raises `InvalidRequest`, `UnsupportedCapability` and `NotConfigured` for what cannot be served.
     """
     settings = read_agents(DEFAULT_AGENTS if agents is None else agents, backend)
+    limits = limits or Limits()
+    check_priced(limits, settings.values())
     store = jobs if jobs is not None else default_store()
 
     async def changed(run: Run) -> None:
@@ -85,7 +87,7 @@ def agent_server(
 
     runs = Runs(settings, store, changed)
     key = None if handle_key is None else checked_key(handle_key)
-    tools = AgentTools(settings, store, key=key, limits=limits or Limits(), runs=runs)
+    tools = AgentTools(settings, store, key=key, limits=limits, runs=runs)
     updates = Updates(tools.may_read)
 
     @asynccontextmanager

@@ -164,9 +164,9 @@ class Shaky(SqliteJobStore):
         self._fail("deliver")
         return await super().deliver(arrival)
 
-    async def take_due(self, limit: int = 100, *, backends: Any = None) -> Any:
+    async def take_due(self, limit: int = 100, *, backends: Any = None, names: str = "") -> Any:
         self._fail("take_due")
-        return await super().take_due(limit, backends=backends)
+        return await super().take_due(limit, backends=backends, names=names)
 
 
 async def settled(jobs: JobStore, count: int) -> bool:

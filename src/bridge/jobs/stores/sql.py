@@ -62,6 +62,8 @@ CREATE TABLE IF NOT EXISTS bridge_jobs (
     UNIQUE (thread, place)
 );
 CREATE INDEX IF NOT EXISTS bridge_jobs_due ON bridge_jobs (due) WHERE state <> 'settled';
+CREATE INDEX IF NOT EXISTS bridge_jobs_name ON bridge_jobs (name, number);
+CREATE INDEX IF NOT EXISTS bridge_jobs_open ON bridge_jobs (name, number) WHERE ended IS NULL AND state <> 'settled';
 CREATE TABLE IF NOT EXISTS bridge_steps (
     job BIGINT NOT NULL REFERENCES bridge_jobs (number) ON DELETE CASCADE,
     place INTEGER NOT NULL,
@@ -114,7 +116,8 @@ WHERE token = ? AND interaction_id IS NULL RETURNING {_JOB}
 """  # noqa: S608
 _GET = f"SELECT {_JOB} FROM bridge_jobs WHERE token = ?"  # noqa: S608
 _FIND = f"SELECT {_JOB} FROM bridge_jobs WHERE interaction_id = ?"  # noqa: S608
-# `{only}` is for a condition on the backend. Materialized, or Postgres may take the inner rows more than once and so more than `limit`.
+_OPEN = "ended IS NULL AND state <> 'settled'"
+# `{only}` is for conditions on the backend and the name. Materialized, or Postgres may take the inner rows more than once and so more than `limit`.
 _TAKE = """
 WITH taken AS MATERIALIZED (
     SELECT number AS job, due AS since FROM bridge_jobs
@@ -280,15 +283,30 @@ class SqlJobStore:
         return await self._one(_FIND, interaction_id)
 
     async def list(
-        self, *, state: State | None = None, thread: str | None = None, name: str | None = None, limit: int = 1_000
+        self,
+        *,
+        state: State | None = None,
+        thread: str | None = None,
+        place: str | None = None,
+        name: str | None = None,
+        open: bool = False,
+        before: str | None = None,
+        skip: int = 0,
+        limit: int = 1_000,
     ) -> Sequence[Job]:
         """Jobs, newest first."""
-        wanted = {"state": state, "thread": thread, "name": name}
-        given = {column: value for column, value in wanted.items() if value is not None}
-        where = f" WHERE {' AND '.join(f'{column} = ?' for column in given)}" if given else ""
-        statement = f"SELECT {_JOB} FROM bridge_jobs{where} ORDER BY number DESC LIMIT ?"  # noqa: S608
-        rows = await self._do(lambda db: db.execute(statement, (*given.values(), _checked(limit))).fetchall())
-        return [_job(row) for row in rows]
+        wanted = {
+            "state = ?": state,
+            "thread = ?": thread,
+            "place = ?": place,
+            "name = ?": name,
+            "number < (SELECT number FROM bridge_jobs WHERE token = ?)": before,
+        }
+        given = {condition: value for condition, value in wanted.items() if value is not None}
+        where = " AND ".join([_OPEN if open else "TRUE", *given])
+        statement = f"SELECT {_JOB} FROM bridge_jobs WHERE {where} ORDER BY number DESC LIMIT ? OFFSET ?"  # noqa: S608
+        row = (*given.values(), _checked(limit), _checked(skip, "skip"))
+        return await self._do(lambda db: [_job(found) for found in db.execute(statement, row).fetchall()])
 
     async def note(self, token: str, **seen: Any) -> Job:
         """Keeps what was seen of a job. Raises `NotFound`."""
@@ -310,12 +328,15 @@ class SqlJobStore:
         statement = "UPDATE bridge_jobs SET state = 'settled', settled = ? WHERE token = ? AND state <> 'settled'"
         await self._change(statement, self._clock(), token)
 
-    async def take_due(self, limit: int = 100, *, backends: Collection[str] | None = None) -> Sequence[Job]:
+    async def take_due(
+        self, limit: int = 100, *, backends: Collection[str] | None = None, names: str = ""
+    ) -> Sequence[Job]:
         """Jobs that are due and not settled, longest due first; each is due again after one lease."""
         now, wanted = self._clock(), sorted(backends or ())
         only = "" if backends is None else f" AND backend IN ({', '.join('?' * len(wanted)) or 'NULL'})"
+        only += " AND substr(name, 1, ?) = ?"
         statement = _TAKE.format(only=only, columns=_JOB)
-        row = (now, *wanted, _checked(limit), now + self._lease)
+        row = (now, *wanted, len(names), names, _checked(limit), now + self._lease)
         rows = await self._do(lambda db: db.execute(statement, row).fetchall())
         return [_job(row[:-2]) for row in sorted(rows, key=lambda row: row[-2:])]
 
@@ -448,9 +469,9 @@ def _conflict(message: str) -> BridgeError:
     return api_error(message, status=409, code="aborted")
 
 
-def _checked(limit: int) -> int:
+def _checked(limit: int, name: str = "limit") -> int:
     if limit < 0:
-        raise InvalidRequest(f"limit is {limit}; give 0 or more", "limit")
+        raise InvalidRequest(f"{name} is {limit}; give 0 or more", name)
     return limit
 
 

@@ -81,9 +81,22 @@ class JobStore(Protocol):
         ...
 
     async def list(
-        self, *, state: State | None = None, thread: str | None = None, name: str | None = None, limit: int = 1_000
+        self,
+        *,
+        state: State | None = None,
+        thread: str | None = None,
+        place: str | None = None,
+        name: str | None = None,
+        open: bool = False,
+        before: str | None = None,
+        skip: int = 0,
+        limit: int = 1_000,
     ) -> Sequence[Job]:
-        """Jobs, newest first."""
+        """Jobs, newest first.
+
+        Those of a state, a thread, an exact place and a name; with `open` those that are not settled and were not seen to have ended; those older
+        than the job of the token `before`. The newest `skip` of them are left out.
+        """
         ...
 
     # --- waiting
@@ -100,8 +113,10 @@ class JobStore(Protocol):
         """Marks a job as over: its result has been taken, and nobody looks at it again. Idempotent."""
         ...
 
-    async def take_due(self, limit: int = 100, *, backends: Collection[str] | None = None) -> Sequence[Job]:
-        """Jobs that are due and not settled, of these backends' identities or of all, longest due first.
+    async def take_due(
+        self, limit: int = 100, *, backends: Collection[str] | None = None, names: str = ""
+    ) -> Sequence[Job]:
+        """Jobs that are due and not settled, of these backends' identities or of all, of names that begin so, longest due first.
 
         Each is due again after one lease, so that two never take the same.
         """

@@ -32,7 +32,7 @@ from bridge.tools import ToolError
 
 from .settings import AgentSettings
 
-__all__ = ["BEAT", "Run", "Runs", "Tell", "fresh_id", "name_of"]
+__all__ = ["BEAT", "START", "Run", "Runs", "Tell", "fresh_id", "name_of"]
 
 _log = logging.getLogger("bridge.mcp")
 # Seconds within which a waiting caller hears something.
@@ -41,8 +41,9 @@ _PAUSE = 1.0
 _AT_ONCE = 16
 # What the job store knows our jobs by, and where their terms hold what is ours.
 _NAME, _OURS = "mcp", "mcp"
-_LISTED = 10_000
 _SUMMARY = 200
+# Where the job of a run is that began it.
+START = "start"
 
 Tell = Callable[[str], Awaitable[None]]
 """Tells a waiting caller, in words, what is going on."""
@@ -160,7 +161,7 @@ class Runs:
         async with self._doors.setdefault(owner, asyncio.Lock()):
             if await self.find(owner, id) is None:
                 await admit()
-            job, new = await recorded(self.jobs, self._intent(owner, id, agent, "start", facts))
+            job, new = await recorded(self.jobs, self._intent(owner, id, agent, START, facts))
         if job.terms[_OURS]["digest"] != digest:
             raise ToolError(
                 "idempotency_key was used for another request: take a new one, or repeat that request as it was"
@@ -216,13 +217,14 @@ class Runs:
 
     async def listed(self, owner: str, limit: int, after: str | None) -> tuple[Sequence[Run], str | None]:
         """Runs of this owner's, newest first, from behind the run `after`; and the id to go on after, where there are more."""
-        first: dict[str, Job] = {}
-        for job in await self.jobs.list(name=name_of(owner), limit=_LISTED):
-            first.pop(job.thread, None)  # a run stands where it was started
-            first[job.thread] = job
-        ids = [thread.rpartition(":")[2] for thread in first]
+        before = None
         if after is not None:
-            ids = ids[ids.index(after) + 1 :] if after in ids else []
+            begun = await self.jobs.list(thread=_thread(owner, after), place=START)
+            if not begun:
+                return [], None
+            before = begun[0].token
+        rows = await self.jobs.list(name=name_of(owner), place=START, before=before, limit=limit + 1)
+        ids = [job.thread.rpartition(":")[2] for job in rows]
         found = [run for known in ids[:limit] if (run := await self.find(owner, known)) is not None]
         return found, ids[limit - 1] if len(ids) > limit else None
 
@@ -392,26 +394,26 @@ class Runs:
     # --- keeping to terms
 
     async def tend(self) -> int:
-        """One look at each run that is due, which keeps it to its deadline and budget though nobody waits; how many."""
-        now, due = self.jobs.now(), []
-        for state in ("intended", "running"):
-            rows = await self.jobs.list(state=state, limit=_LISTED)
-            due += [job for job in rows if job.due <= now and job.thread.startswith(f"{_NAME}:") and _OURS in job.terms]
-        gate = asyncio.Semaphore(_AT_ONCE)
+        """One look at each run that is due, which keeps it to its deadline and budget though nobody waits; how many.
+
+        Of several servers on one store one looks.
+        """
+        backends, count = {agent.runs.identity for agent in self.agents.values()}, 0
 
         async def tend(job: Job) -> None:
-            async with gate:
-                run = await self.find(*job.thread.split(":", 2)[1:])
-                if run is not None and run.over and job.ended is not None:
-                    await settle(job, self.jobs)  # its usage may have come
-                elif run is not None:
-                    await self.look(run)
+            run = await self.find(*job.thread.split(":", 2)[1:])
+            if run is not None and run.over and job.ended is not None:
+                await settle(job, self.jobs)  # its usage may have come
+            elif run is not None:
+                await self.look(run)
 
-        results = await asyncio.gather(*(tend(job) for job in due), return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException):
-                _log.error("a run could not be looked at: %s", type(result).__name__)
-        return len(due)
+        while due := await self.jobs.take_due(_AT_ONCE, backends=backends, names=name_of("")):
+            results = await asyncio.gather(*(tend(job) for job in due), return_exceptions=True)
+            for result in results:
+                if isinstance(result, BaseException):
+                    _log.error("a run could not be looked at: %s", type(result).__name__)
+            count += len(due)
+        return count
 
 
 def name_of(owner: str) -> str:

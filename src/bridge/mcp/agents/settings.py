@@ -145,7 +145,7 @@ def _read(name: str, given: Mapping[str, Any], backend: Backend) -> AgentSetting
         capabilities=backend.capabilities,
         model=agent_config.get("model"),
     )
-    terms = replace(terms, unattended=True)
+    terms = replace(terms, unattended=True, priced_as=str(agent_config.get("model") or "") or None if agent else target)
     tools, held = _tools(given.get("tools"), where)
     plain = {key: given[key] for key in ("system_instruction", "response_format") if given.get(key) is not None}
     return AgentSettings(

@@ -34,7 +34,7 @@ from .asking import answers_of, forms_for, shown, shows_forms
 from .files import MAX_ENTRIES, backends_of, entries_of, listed_for, read_file, text_of, with_files
 from .limits import Gate, Limits
 from .places import Place, inside, place_of, run_uri
-from .runs import Run, Runs, fresh_id, name_of
+from .runs import Run, Runs, fresh_id
 from .schemas import WAIT, tools_for
 from .settings import AgentSettings
 from .views import page, run_view, steps_page, summary_of
@@ -117,7 +117,7 @@ class AgentTools:
                 id=new,
                 summary=given["input"],
                 previous=previous.id if previous else None,
-                admit=lambda: self._gate.enter(owner, name_of(owner)),
+                admit=lambda: self._gate.enter(owner),
             )
         except BridgeError as error:
             started = await self._runs.find(owner, new)

@@ -260,7 +260,7 @@ async def finding(given: Given) -> None:
 
 @_check
 async def listing(given: Given) -> None:
-    """Jobs come newest first, those of a state, thread and name, at most as many as asked for."""
+    """Jobs come newest first, those for which all holds that was asked for, at most as many as asked for."""
     jobs = [
         await given.job(f"place {number}", thread=f"thread {number % 2}", bound=f"i-{number}") for number in range(4)
     ]
@@ -277,7 +277,15 @@ async def listing(given: Given) -> None:
     same(await listed(state="intended"), ["named"], "intended jobs are listed")
     same(await listed(thread="thread 0"), ["named", "place 2", "place 0"], "jobs of a thread are listed")
     same(await listed(name="other"), ["named"], "jobs of a name are listed")
+    same(await listed(place="place 1"), ["place 1"], "jobs of a place are listed")
+    same(await listed(skip=3), ["place 1", "place 0"], "the newest are left out")
+    same(await listed(skip=1, limit=2), ["place 3", "place 2"], "as many jobs are listed behind those left out")
+    same(await listed(before=jobs[2].token), ["place 1", "place 0"], "jobs older than another are listed")
+    same(await listed(before="nothing"), [], "no job is older than one that is not there")
+    await given.store.note(jobs[3].token, ended=given.clock.now)
+    same(await listed(open=True, name="research"), ["place 2", "place 1"], "jobs neither ended nor settled are listed")
     found = await listed(state="running", thread="thread 0", name="research")
     same(found, ["place 2"], "jobs are listed for which all holds that was asked for")
     same((await given.store.list(name="other"))[0], named, "jobs are listed as they are")
     await raises(InvalidRequest, given.store.list(limit=-1), "a limit below 0 is refused")
+    await raises(InvalidRequest, given.store.list(skip=-1), "to leave out less than none is refused")
