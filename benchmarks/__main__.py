@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 import httpx2
@@ -17,6 +18,7 @@ from google import genai
 from google.genai import types as genai_types
 
 from benchmarks.jobs import background
+from benchmarks.mcp import serving
 from benchmarks.portable import portable
 from benchmarks.rounds import Row, ratio, rounds, server
 from benchmarks.sessions import sessions
@@ -180,26 +182,38 @@ def imports(count: int) -> list[Row]:
     ]
 
 
-def measure(count: int, parked: int, deltas: int = 2_000) -> list[Row]:
-    """All rows of the table."""
+def requests(count: int, deltas: int = 2_000) -> list[Row]:
+    """What a request and a stream of one cost."""
     with server(1) as url:
         rows = asyncio.run(creates(url, count))
     with server(deltas) as url:
         rows += asyncio.run(streams(url, deltas, count))
         rows += asyncio.run(tokens(url, deltas, count))
-    rows += [*sessions(count), *portable(count), *background(count, parked), *compiling(count)]
-    return [*rows, *imports(max(5, count))]
+    return rows
+
+
+# Each takes the number of rounds and that of jobs.
+PARTS: dict[str, Callable[[int, int], Sequence[Row]]] = {
+    "requests": lambda count, _: requests(count),
+    "sessions": lambda count, _: sessions(count),
+    "portable": lambda count, _: portable(count),
+    "background": background,
+    "tools": lambda count, _: compiling(count),
+    "mcp": serving,
+    "imports": lambda count, _: imports(max(5, count)),
+}
 
 
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=7, help="interleaved rounds per row (default 7)")
-    parser.add_argument("--parked", type=int, default=1_000, help="parked jobs for their cost (default 1,000)")
+    parser.add_argument("--parked", type=int, default=1_000, help="parked jobs and runs for their cost (default 1,000)")
+    parser.add_argument("--only", choices=PARTS, action="append", help="a part of the table; may be given again")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")  # the official SDK warns of its own experiments
-    rows = measure(arguments.rounds, arguments.parked)
+    rows = [row for part in arguments.only or PARTS for row in PARTS[part](arguments.rounds, arguments.parked)]
     if arguments.json:
         print(json.dumps([asdict(row) for row in rows], ensure_ascii=False, indent=2))
         return
