@@ -63,6 +63,7 @@ CREATE TABLE IF NOT EXISTS bridge_jobs (
 );
 CREATE INDEX IF NOT EXISTS bridge_jobs_due ON bridge_jobs (due) WHERE state <> 'settled';
 CREATE INDEX IF NOT EXISTS bridge_jobs_name ON bridge_jobs (name, number);
+CREATE INDEX IF NOT EXISTS bridge_jobs_place ON bridge_jobs (name, place, number);
 CREATE INDEX IF NOT EXISTS bridge_jobs_open ON bridge_jobs (name, number) WHERE ended IS NULL AND state <> 'settled';
 CREATE TABLE IF NOT EXISTS bridge_steps (
     job BIGINT NOT NULL REFERENCES bridge_jobs (number) ON DELETE CASCADE,
