@@ -7,7 +7,6 @@ import base64
 import hashlib
 import hmac
 import json
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import uvicorn
+
+from bridge._sockets import listen
 
 __all__ = ["Received", "Receiver", "hmac_of", "receiving", "served"]
 
@@ -77,7 +78,7 @@ class Receiver:
 @contextmanager
 def served(app: Any) -> Iterator[str]:
     """The base URL of an app that answers on a real socket of this machine, in a thread of its own."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with listen() as listener:
         config = uvicorn.Config(app, lifespan="off", log_level="critical", timeout_graceful_shutdown=2)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listener],))

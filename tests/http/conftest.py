@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ import httpx2
 import pytest
 import uvicorn
 
+from bridge._sockets import listen
 from bridge.backends.local import LocalBackend, ScriptedResponder
 from bridge.http import create_app
 
@@ -39,7 +39,7 @@ async def serve() -> AsyncIterator[Callable[..., Any]]:
         async def start(*scripts: Any, backend: Any = None, settings: Any = None, **options: Any) -> Served:
             if backend is None:
                 backend = LocalBackend(**{"responder": ScriptedResponder(scripts), **(settings or {})})
-            listener = socket.create_server(("127.0.0.1", 0))
+            listener = listen()
             config = uvicorn.Config(create_app(backend, **options), lifespan="off", log_level="critical")
             server = uvicorn.Server(config)
             running = asyncio.create_task(server._serve([listener]))

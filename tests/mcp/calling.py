@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import socket
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -16,6 +15,8 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.server.auth.provider import AccessToken
 from mcp.server.auth.settings import AuthSettings
 from mcp_types import CallToolResult
+
+from bridge._sockets import listen
 
 KEY = b"a key of these tests, 32 bytes.."
 ERAS = ["auto", "legacy"]
@@ -94,7 +95,7 @@ async def signed_in(url: str, token: str, era: str = "auto") -> AsyncIterator[Ca
 @contextlib.asynccontextmanager
 async def served(app: Any) -> AsyncIterator[str]:
     """An app on a real socket; gives its URL."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with listen() as listener:
         running = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="on", timeout_graceful_shutdown=2))
         task = asyncio.create_task(running._serve([listener]))
         try:

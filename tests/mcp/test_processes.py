@@ -17,6 +17,7 @@ import pytest
 import uvicorn
 from mcp import StdioServerParameters
 
+from bridge._sockets import listen
 from bridge.backends.local import LocalBackend
 from bridge.cli import main
 from bridge.cli.stores import store_of
@@ -32,7 +33,7 @@ SERVICE_KEY = "canary-of-the-service-key"
 @contextlib.asynccontextmanager
 async def service(backend: LocalBackend) -> AsyncIterator[str]:
     """The Interactions API on a socket; gives its URL."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with listen() as listener:
         app = create_app(backend, api_key=SERVICE_KEY)
         running = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off", timeout_graceful_shutdown=1))
         task = asyncio.create_task(running._serve([listener]))

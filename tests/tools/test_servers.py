@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -19,6 +18,7 @@ from mcp.server.mcpserver import MCPServer
 from mcp.shared.exceptions import MCPError
 from mcp_types import ListToolsResult, Tool, ToolAnnotations
 
+from bridge._sockets import listen
 from bridge.errors import ConnectionFailed, InvalidRequest
 from bridge.tools import McpTools, Result, ToolError, Tools
 from tests.tools.server import tools as server_of
@@ -39,7 +39,7 @@ def stdio(folder: Path) -> StdioServerParameters:
 @asynccontextmanager
 async def http(server: MCPServer, port: int = 0) -> AsyncIterator[str]:
     """The server over streamable HTTP, on a real socket; gives its URL."""
-    listener = socket.create_server(("127.0.0.1", port))
+    listener = listen(port=port)
     serving = uvicorn.Server(uvicorn.Config(server.streamable_http_app(), log_level="error", lifespan="on"))
     task = asyncio.create_task(serving.serve([listener]))
     try:

@@ -4,25 +4,9 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
-import os
 import socket
 
-__all__ = ["is_loopback", "listen", "port", "url_of"]
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens. Raises `OSError`."""
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    listener = socket.socket(family, kind, protocol)
-    try:
-        if os.name != "nt":  # there the option would let two servers share the port
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(socket.SOMAXCONN)
-    except BaseException:
-        listener.close()
-        raise
-    return listener
+__all__ = ["is_loopback", "port", "url_of"]
 
 
 def url_of(listener: socket.socket) -> str:

@@ -16,9 +16,10 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bridge._sockets import listen
 from bridge.errors import BridgeError, InvalidRequest, NotConfigured
 
-from .addresses import is_loopback, listen, port, url_of
+from .addresses import is_loopback, port, url_of
 from .stores import store_of
 
 if TYPE_CHECKING:

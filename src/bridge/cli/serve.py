@@ -14,9 +14,10 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from bridge._sockets import listen
 from bridge.errors import BridgeError
 
-from .addresses import is_loopback, listen, port, url_of
+from .addresses import is_loopback, port, url_of
 
 if TYPE_CHECKING:
     from bridge.backends.local import LocalBackend

@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 import uvicorn
 
+from bridge._sockets import listen
+
 __all__ = ["run_app", "serving"]
 
 
@@ -35,7 +37,7 @@ async def serving(app: Any) -> AsyncIterator[str]:
     """Serves `app` on 127.0.0.1 and gives its URL. Leaving the block stops it and waits for what is under way."""
     config = uvicorn.Config(app, lifespan="off", log_level="warning", access_log=False, timeout_graceful_shutdown=5)
     server = _Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with listen() as listener:
         running = asyncio.create_task(server.serve([listener]))
         ready = asyncio.create_task(server.answers.wait())
         try:

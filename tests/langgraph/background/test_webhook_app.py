@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,6 +15,7 @@ import pytest
 import uvicorn
 from langgraph.checkpoint.memory import InMemorySaver
 
+from bridge._sockets import listen
 from bridge.backends.local import LocalBackend
 from bridge.backends.local.webhooks.signing import KeyPair, new_secret, signature_of
 from bridge.errors import ConnectionFailed, NotConfigured
@@ -47,7 +47,7 @@ EVENTS = ["interaction.completed", "interaction.failed", "interaction.cancelled"
 @asynccontextmanager
 async def answering(app: Any) -> AsyncIterator[str]:
     """The base URL of an app on a real socket, in the test's own event loop; its lifespan is run."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with listen() as listener:
         server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=2))
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import threading
 from typing import Any
+
+from bridge._sockets import listen
 
 __all__ = ["Loopback"]
 
@@ -23,7 +24,7 @@ class Loopback:
     def __enter__(self) -> str:
         import uvicorn
 
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = listen()
         config = uvicorn.Config(self._app, lifespan="off", log_level="critical", timeout_graceful_shutdown=2)
         self._server = uvicorn.Server(config)
         arguments = ([self._listener],)
