@@ -7,6 +7,7 @@ import json
 import logging
 import re
 import stat
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -429,6 +430,21 @@ def test_t22_no_control_is_left_and_no_words_are_lost(text: str) -> None:
     words = "all \u00e4\u00f6\u00fc of it\n"
     assert cleaned(f"{words}\x1b]{words}") == words + words
     assert cleaned(words + text.replace("\x1b", "").replace("\x9b", "")).startswith(words)
+
+
+@pytest.mark.covers("mcp:output:cleaned")
+@pytest.mark.parametrize("beginning", ["\x1b", "\x1b[", "\x1b[0;", "\x1b ", "\x1b]", "\x90", "\x98", "\x9b", "\x9d", "\x9f", "\r"])
+def test_t22_no_text_keeps_the_server_busy(beginning: str) -> None:
+    """An agent that writes nothing but beginnings of sequences: cleaning takes time in proportion to the text, while nobody else is served."""
+
+    def seconds(length: int) -> float:
+        text = (beginning * length)[:length]
+        begun = time.thread_time()
+        cleaned(text)
+        return time.thread_time() - begun
+
+    seconds(1_000)
+    assert min(seconds(400_000) for _ in range(3)) < 1.0
 
 
 @pytest.mark.covers("mcp:http:open")

@@ -18,10 +18,11 @@ _TYPES.add_type("text/markdown", ".md")  # a late addition to Python's own list
 
 
 # Escape sequences of terminals, with their parameters; then all other control characters but tab and newline, and the invisible tags
-# of Unicode, in which text hides from people and not from models.
+# of Unicode, in which text hides from people and not from models. A title ends at the next beginning of one too: otherwise a text of
+# nothing but beginnings would be read to its end from each of them.
 _SEQUENCES = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]{0,64}[ -/]{0,8}[@-~]"  # colours, cursor
-    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]{0,2000}(?:\x1b\\|[\x07\x9c])"  # titles, links; only where they end
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x90\x98\x9c-\x9f]{0,2000}(?:\x1b\\|[\x07\x9c])"  # titles, links; only where they end
     r"|\x1b[ -/]{0,8}[0-~]"
 )
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\U000e0000-\U000e007f\ud800-\udfff]")
