@@ -1792,6 +1792,11 @@ MCP: tuple[Requirement, ...] = (
         "A run that ended failed, incomplete or over its budget is an error with the whole run.",
         "issue: mcp",
     ),
+    R(
+        "mcp:wait:stalled",
+        "A service that does not answer keeps no caller waiting beyond its time, and loses no run.",
+        "issue: mcp",
+    ),
     R("mcp:respond", "A run goes on once each of its calls is answered, by a result or a decision.", "issue: mcp"),
     R(
         "mcp:asked",

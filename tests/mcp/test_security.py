@@ -433,7 +433,9 @@ def test_t22_no_control_is_left_and_no_words_are_lost(text: str) -> None:
 
 
 @pytest.mark.covers("mcp:output:cleaned")
-@pytest.mark.parametrize("beginning", ["\x1b", "\x1b[", "\x1b[0;", "\x1b ", "\x1b]", "\x90", "\x98", "\x9b", "\x9d", "\x9f", "\r"])
+@pytest.mark.parametrize(
+    "beginning", ["\x1b", "\x1b[", "\x1b[0;", "\x1b ", "\x1b]", "\x90", "\x98", "\x9b", "\x9d", "\x9f", "\r"]
+)
 def test_t22_no_text_keeps_the_server_busy(beginning: str) -> None:
     """An agent that writes nothing but beginnings of sequences: cleaning takes time in proportion to the text, while nobody else is served."""
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
-from bridge.errors import BridgeError, NotFound
+from bridge.errors import BridgeError, ConnectionFailed, NotFound
 from bridge.interactions import Interaction, Usage, meaning_of
 
 from .agent import Agent
@@ -24,11 +24,13 @@ from .job import Job
 from .stores.store import JobStore
 from .terms import Verdict, broken, progressed_at
 
-__all__ = ["Look", "cancelled", "look", "pause_of", "steps_seen", "stop", "until_term"]
+__all__ = ["Look", "asked", "cancelled", "look", "pause_of", "steps_seen", "stop", "until_term"]
 
 _log = logging.getLogger("bridge.jobs")
 # Seconds in which an interaction that was just made may not be found yet. Source: python-genai#2985.
 _VISIBLE_WITHIN = 120.0
+# Seconds within which a service shows an interaction. Its own time-out is that of whole runs: who looks at many would stand still.
+SHOWN_WITHIN = 30.0
 # Seconds that stopping may take, its verification included.
 STOP_WITHIN = 10.0
 _STOP_PAUSE = 0.5
@@ -57,7 +59,7 @@ async def look(job: Job, backend: Agent, jobs: JobStore) -> Look:
     interaction: Interaction | None = None
     problem: BridgeError | None = None
     try:
-        interaction = await backend.get(job.interaction_id)
+        interaction = await asked(job.interaction_id, backend)
     except BridgeError as error:
         problem = error
     now = jobs.now()
@@ -74,6 +76,15 @@ async def look(job: Job, backend: Agent, jobs: JobStore) -> Look:
     if (verdict := broken(job, now)) is None:
         return Look(job=job, interaction=interaction, problem=problem)
     return await stop(job, backend, jobs, verdict)
+
+
+async def asked(id: str, backend: Agent) -> Interaction:
+    """An interaction as the service shows it. Raises what the backend raises, and `ConnectionFailed` where it takes too long."""
+    try:
+        async with asyncio.timeout(SHOWN_WITHIN):
+            return await backend.get(id)
+    except TimeoutError:
+        raise ConnectionFailed(f"the service did not answer within {SHOWN_WITHIN:g} seconds", sent=True) from None
 
 
 async def stop(job: Job, backend: Agent, jobs: JobStore, verdict: Verdict) -> Look:

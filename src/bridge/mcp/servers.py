@@ -101,7 +101,7 @@ def agent_server(
             tending.cancel()
             with suppress(asyncio.CancelledError):
                 await tending
-            await runs.started()
+            await runs.done()
 
     def context(ctx: ServerRequestContext[Any, Any], params: CallToolRequestParams | None) -> Context:
         return Context(request_context=ctx, mcp_server=server, input_params=params, subscriptions=updates.bus)

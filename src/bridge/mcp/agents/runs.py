@@ -23,7 +23,7 @@ from bridge.errors import BridgeError, InvalidRequest, NotConfigured
 from bridge.interactions import FunctionCall, Interaction, meaning_of
 from bridge.jobs.following import Follower
 from bridge.jobs.job import Intent, Job, Place
-from bridge.jobs.looking import look, pause_of, steps_seen, stop
+from bridge.jobs.looking import asked, look, pause_of, steps_seen, stop
 from bridge.jobs.starting import LABEL, made, recorded
 from bridge.jobs.stores.store import JobStore
 from bridge.jobs.tasks import WITHIN, held
@@ -38,6 +38,8 @@ _log = logging.getLogger("bridge.mcp")
 # Seconds within which a waiting caller hears something.
 BEAT = 8.0
 _PAUSE = 1.0
+# Seconds that a caller waits for one look or one cancel, and for a start: what takes longer goes on without being waited for.
+PATIENCE, STARTED_WITHIN = 20.0, 10.0
 _AT_ONCE = 16
 # What the job store knows our jobs by, and where their terms hold what is ours.
 _NAME, _OURS = "mcp", "mcp"
@@ -187,12 +189,14 @@ class Runs:
             call.add_done_callback(lambda _: self._starting.pop(job.token, None))
             call.add_done_callback(_heard)
         if call is not None:
-            await asyncio.shield(call)
+            done, _ = await asyncio.wait({call}, timeout=STARTED_WITHIN)
+            if done:
+                await call
 
-    async def started(self) -> None:
-        """Waits, a bounded time, until every start under way has got its interaction: what is paid for is not forgotten."""
-        if self._starting:
-            await asyncio.wait(set(self._starting.values()), timeout=WITHIN)
+    async def done(self) -> None:
+        """Waits, a bounded time, for every start and every cancel under way: what is paid for is not forgotten, what is given up is stopped."""
+        if work := {*self._starting.values(), *self._stopping.values()}:
+            await asyncio.wait(work, timeout=WITHIN)
 
     # --- reading
 
@@ -209,10 +213,13 @@ class Runs:
         return replace(run, served=frozenset(agent.held.names)) if agent is not None and agent.held is not None else run
 
     async def again(self, owner: str, id: str) -> Run:
-        """A run that was found before. Raises `InvalidRequest` where it was pruned meanwhile."""
+        """A run that was found before. Raises `InvalidRequest` where it was withdrawn or pruned meanwhile."""
         run = await self.find(owner, id)
         if run is None:
-            raise InvalidRequest("the run is not in the job store any more: it was pruned meanwhile", "run_id")
+            gone = (
+                "the run is not in the job store any more: the service refused to start it, or it was pruned meanwhile"
+            )
+            raise InvalidRequest(gone, "run_id")
         return run
 
     async def listed(self, owner: str, limit: int, after: str | None) -> tuple[Sequence[Run], str | None]:
@@ -235,8 +242,17 @@ class Runs:
 
     # --- waiting
 
-    async def look(self, run: Run) -> Run:
-        """The run after one look at it: one request while it runs, none once it is over."""
+    async def look(self, run: Run, within: float | None = None) -> Run:
+        """The run after one look at it: one request while it runs, none once it is over. As it was, where that takes longer.
+
+        Who stops waiting stops nothing: what a look leads to, such as the call of a function, is done to its end, and once.
+        """
+        work = held(self._look(run))
+        work.add_done_callback(_heard)
+        done, _ = await asyncio.wait({work}, timeout=PATIENCE if within is None else within)
+        return await work if done else run
+
+    async def _look(self, run: Run) -> Run:
         agent = self.agent_of(run)
         if run.over and run.last.ended is not None:
             return run
@@ -268,7 +284,7 @@ class Runs:
         """The run once it is over, or as it stands after so many seconds. `tell` hears of it every few seconds and at every step."""
         until, follower, at = time.monotonic() + seconds, Follower(), run.last.token
         while True:
-            run = await self.look(run)
+            run = await self.look(run, max(until - time.monotonic(), BEAT))
             left = until - time.monotonic()
             agent = self.agent_of(run)
             if run.over or left <= 0 or agent is None:
@@ -341,7 +357,8 @@ class Runs:
             if agent.held is not None and (mine := run.interaction.pending_calls):
                 done = [await agent.held.run(call) for call in mine]
                 await self._keep(run, [(call, one.content, one.is_error) for call, one in zip(mine, done, strict=True)])
-            await self._next(run, agent)
+            if run.last.thread not in self._stopping:
+                await self._next(run, agent)
         return await self.again(run.owner, run.id)
 
     async def _next(self, run: Run, agent: AgentSettings) -> None:
@@ -349,7 +366,7 @@ class Runs:
         job = run.last
         request = agent.request(None, previous=job.interaction_id, environment=job.environment_id)
         if meaning_of(job.status).outcome == "more":
-            interaction = await agent.runs.get(job.interaction_id or "")
+            interaction = await asked(job.interaction_id or "", agent.runs)
             request["continuation_token"] = interaction.continuation_token
         else:
             seen = steps_seen(job)
@@ -361,35 +378,52 @@ class Runs:
     # --- stopping
 
     async def cancel(self, run: Run) -> Run:
-        """Stops a run, once, and sees that it stopped. One that is over stays as it is."""
+        """Stops a run, once, and sees that it stopped; where that takes longer it goes on. One that is over stays as it is."""
         stopping = self._stopping.get(run.last.thread)
         if stopping is None:
             stopping = self._stopping[run.last.thread] = held(self._cancel(run))
             stopping.add_done_callback(lambda _: self._stopping.pop(run.last.thread, None))
             stopping.add_done_callback(_heard)
-        await asyncio.shield(stopping)
+        done, _ = await asyncio.wait({stopping}, timeout=PATIENCE)
+        if done:
+            await stopping
         return await self.again(run.owner, run.id)
 
     async def _cancel(self, run: Run) -> None:
+        while not await self._stopped(run):  # a turn that is just going on is stopped once it is clear what follows
+            await asyncio.sleep(_PAUSE)
+            run = await self.again(run.owner, run.id)
+        if self._changed is not None and (now := await self.find(run.owner, run.id)) is not None:
+            await self._changed(now)
+
+    async def _stopped(self, run: Run) -> bool:
+        """Stops what a run stands at; False where another is taking it further."""
         if (call := self._starting.get(run.last.token)) is not None:
             await asyncio.wait({call})
             run = await self.again(run.owner, run.id)
         run = await self.look(run)
         job, agent = run.last, self.agent_of(run)
-        if job.ended is not None:
-            if run.calls or run.goes_on:
-                await self.jobs.note(job.token, verdict="abandoned")
-        elif job.interaction_id is None:
+        # One that was given up without being seen to end may still run, and is stopped again.
+        unsure = job.verdict is not None and job.interaction_id is not None and not meaning_of(job.status).ends_wait
+        if job.ended is not None and not unsure:
+            return await self._given_up(run) if run.calls or run.goes_on else True
+        if job.interaction_id is None:
             raise ToolError(
                 "nothing tells whether this run was started, so there is nothing to stop; it ends at its deadline"
             )
-        elif agent is None:
+        if agent is None:
             raise ToolError(f"this server has no agent {run.facts['agent']!r} any more, which does this run")
-        else:
-            seen = await stop(job, agent.runs, self.jobs, "abandoned")
-            await settle(seen.job, self.jobs)
-        if self._changed is not None and (now := await self.find(run.owner, run.id)) is not None:
-            await self._changed(now)
+        seen = await stop(job, agent.runs, self.jobs, "abandoned")
+        await settle(seen.job, self.jobs)
+        return True
+
+    async def _given_up(self, run: Run) -> bool:
+        """Gives up a run between two of its jobs; False where another is starting the next one."""
+        async with holding(self.jobs, run.last.thread) as ours:
+            if not ours or (await self.again(run.owner, run.id)).last.token != run.last.token:
+                return False
+            await self.jobs.note(run.last.token, verdict="abandoned")
+            return True
 
     # --- keeping to terms
 

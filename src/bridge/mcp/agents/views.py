@@ -132,7 +132,7 @@ _GIVEN_UP = {
     "stalled": "it showed no progress and was cancelled",
     "budget": "it went beyond its budget and was cancelled",
     "lost": "the service does not know it any more",
-    "abandoned": "it could not be verified that it was stopped: it may still run",
+    "abandoned": "it could not be verified that it was stopped: it may still run; agent_cancel tries again",
 }
 
 
