@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from bridge.backends.local import LocalBackend, ScriptedResponder
 from bridge.errors import ConnectionFailed
 from bridge.interactions import Interaction
 from bridge.jobs import looking
+from bridge.mcp.agents import files as files_module
 from bridge.mcp.agents import runs as runs_module
 from bridge.tools import Tools
 from tests.mcp.calling import ASKING, Held, calling, function_call, output
@@ -85,6 +86,25 @@ async def test_a_look_without_an_answer_is_over_after_a_while(serving: Callable[
         backend.let.set()
         assert (await call("agent_wait", run_id=run))["output_text"] == "done"
         assert backend.calls.count("get") > before
+
+
+@pytest.mark.covers("mcp:wait:stalled")
+async def test_a_list_of_files_that_does_not_come_costs_no_result(
+    serving: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run is shown without it."""
+    monkeypatch.setattr(files_module, "_LISTED_WITHIN", 0.2)
+
+    class Files:
+        async def list(self, *_: Any, **__: Any) -> AsyncIterator[Any]:
+            await asyncio.Event().wait()
+            yield
+
+    async with LocalBackend() as backend:
+        monkeypatch.setattr(backend, "files", Files())
+        async with calling(serving(backend)) as call:
+            run = await call("agent_run", agent="antigravity", input="Write 'a' to a.txt")
+    assert (run["status"], run["files"]) == ("completed", [])
 
 
 @pytest.mark.covers("mcp:wait:stalled", "mcp:cancel")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -21,6 +22,8 @@ __all__ = ["MAX_ENTRIES", "entries_of", "read_file", "text_of", "with_files"]
 MAX_ENTRIES = 500
 _MAX_BYTES = 20 * 1024**2
 _WORKSPACE = "workspace"
+# Seconds that the list of files beside a result may take.
+_LISTED_WITHIN = 10.0
 # Source: Interactions API reference, "Source": inline sources of 1 MiB each and 2 MiB in all.
 _MAX_SOURCE, _MAX_SOURCES = 1024**2, 2 * 1024**2
 
@@ -128,11 +131,12 @@ def _beside(agent: AgentSettings, path: str, data: bytes) -> dict[str, Any]:
 
 
 async def listed_for(backends: Sequence[Backend], environment: str | None, handle: str | None) -> list[str]:
-    """The URIs of the files that a run left. A listing that fails costs the list, and not the result."""
+    """The URIs of the files that a run left. A listing that fails or takes long costs the list, and not the result."""
     if environment is None or handle is None:
         return []
     try:
-        entries, _ = await entries_of(backends, environment, handle)
-    except (BridgeError, ToolError):
+        async with asyncio.timeout(_LISTED_WITHIN):
+            entries, _ = await entries_of(backends, environment, handle)
+    except (BridgeError, ToolError, TimeoutError):
         return []
     return [entry["uri"] for entry in entries if "uri" in entry]

@@ -21,6 +21,7 @@ from mcp_types import (
 
 from bridge.errors import BridgeError, NotFound
 from bridge.interactions import Error, meaning_of
+from bridge.jobs.looking import asked
 from bridge.jobs.stores.sqlite import default_path
 from bridge.jobs.stores.store import JobStore
 from bridge.tools import ToolError
@@ -340,7 +341,7 @@ class AgentTools:
         if not run.failed or run.last.verdict is not None or meaning_of(run.status).outcome != "error" or agent is None:
             return None
         try:
-            interaction = await agent.runs.get(run.last.interaction_id or "")
+            interaction = await asked(run.last.interaction_id or "", agent.runs)
         except BridgeError:
             return None
         told = [error.message for error in interaction.errors or [] if isinstance(error, Error) and error.message]
