@@ -1888,6 +1888,7 @@ MCP: tuple[Requirement, ...] = (
     ),
     R("mcp:clients", "Clients of others' making do whatever ours do, in both eras of the protocol.", "issue: mcp"),
     R("mcp:stdio", "Over stdio the wire stays clean, and a run outlives its server.", "issue: mcp, T30"),
+    R("mcp:stdio:ended", "A server over stdio that is told to end finishes what it is starting.", "ours"),
     R("mcp:restart", "A server that is killed loses no run; another client on a new one goes on.", "issue: mcp"),
     R("mcp:http", "Over HTTP it serves this machine at /mcp, with a token where one is set.", "issue: mcp"),
     R("mcp:cli", "What cannot be served is one line on stderr.", "ours"),

@@ -12,16 +12,18 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
 from mcp import StdioServerParameters
 
 from bridge._sockets import listen
-from bridge.backends.local import LocalBackend
+from bridge.backends.local import LocalBackend, ScriptedResponder
 from bridge.cli import main
 from bridge.cli.stores import store_of
 from bridge.http import create_app
+from bridge.interactions import Interaction
 from bridge.jobs import PostgresJobStore, SqliteJobStore
 from tests.mcp.calling import ERAS, TOOLS, Held, calling, output, signed_in
 
@@ -95,6 +97,55 @@ async def test_t30_over_stdio_a_run_outlives_its_server(
             again = await call("agent_run", input="Sorry?", previous_run_id=run["run_id"])
             assert again["output_text"] == "As I said, 42."
     assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "interactions-bridge"]
+
+
+@pytest.mark.covers("mcp:stdio:ended")
+async def test_a_server_that_is_told_to_end_finishes_what_it_is_starting(tmp_path: Path) -> None:
+    """SIGTERM in the middle of a start: what is paid for is known to the next server, and the process ends by the signal."""
+
+    class Late(LocalBackend):
+        def __init__(self) -> None:
+            super().__init__(responder=ScriptedResponder([[output("It is 42.")]]))
+            self.asked, self.let = asyncio.Event(), asyncio.Event()
+
+        async def create(self, request: Any = None, /, **fields: Any) -> Interaction:
+            self.asked.set()
+            await self.let.wait()
+            return await super().create(request, **fields)
+
+    async with Late() as backend, service(backend) as url:
+        server = stdio(tmp_path, "--base-url", url)
+        process = await asyncio.create_subprocess_exec(
+            *(server.command, *server.args),
+            stdin=subprocess.PIPE,
+            env=server.env,
+            cwd=server.cwd,
+            stdout=subprocess.PIPE,
+        )
+        assert process.stdin is not None
+        for line in (
+            request(
+                "initialize",
+                {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "raw", "version": "1"}},
+            ),
+            {"jsonrpc": "2.0", "method": "notifications/initialized"},
+            request("tools/call", {"name": "agent_run", "arguments": {"input": "Think."}}),
+        ):
+            process.stdin.write(json.dumps(line).encode() + b"\n")
+        await asyncio.wait_for(backend.asked.wait(), 30)
+        process.send_signal(signal.SIGTERM)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(process.wait(), 0.5)
+        backend.let.set()
+        assert await asyncio.wait_for(process.wait(), 20) == -signal.SIGTERM
+        async with calling(server) as call:
+            (run,) = (await call("agent_list"))["runs"]
+            assert (await call("agent_wait", run_id=run["run_id"]))["output_text"] == "It is 42."
+
+
+def request(method: str, params: dict[str, Any], id: Any = 1) -> dict[str, Any]:
+    """A request of JSON-RPC."""
+    return {"jsonrpc": "2.0", "id": id, "method": method, "params": params}
 
 
 @pytest.mark.covers("mcp:restart")

@@ -9,10 +9,11 @@ import argparse
 import asyncio
 import json
 import os
+import signal
 import socket
 import sys
 from collections.abc import Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,7 +90,29 @@ def run(args: argparse.Namespace) -> int:
 
 async def _stdio(server: Any, jobs: SqlJobStore) -> None:
     async with aclosing(jobs):
+        _die_well(server)
         await server.run_stdio_async()
+
+
+def _die_well(server: Any) -> None:
+    """SIGTERM, which clients send soon after they close stdin, ends the process only once what it is starting or stopping is known.
+
+    It still ends by the signal, for a read of stdin cannot be broken off; a second one ends it at once.
+    """
+    from bridge.jobs.tasks import held
+
+    loop = asyncio.get_running_loop()
+
+    async def die() -> None:
+        await server.done()
+        signal.raise_signal(signal.SIGTERM)
+
+    def told() -> None:
+        loop.remove_signal_handler(signal.SIGTERM)
+        held(die())
+
+    with suppress(NotImplementedError):  # where there are no such signals
+        loop.add_signal_handler(signal.SIGTERM, told)
 
 
 async def _http(server: Any, jobs: SqlJobStore, listener: socket.socket, args: argparse.Namespace, ready: str) -> None:

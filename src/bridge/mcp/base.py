@@ -93,6 +93,7 @@ class Server(MCPServer[Any]):
         auth: AuthSettings | None,
         allowed_hosts: Sequence[str],
         version: str = "",
+        done: Callable[[], Awaitable[None]] | None = None,
         **options: Any,
     ) -> None:
         if (token_verifier is None) != (auth is None):
@@ -104,8 +105,14 @@ class Server(MCPServer[Any]):
         self._served = {tool.listed.name: tool for tool in tools}
         self._allowed_hosts = list(allowed_hosts)
         self._signed_in = token_verifier is not None
+        self._done = done
         with _logging_left_alone():
             super().__init__(name, version=version or _VERSION, token_verifier=token_verifier, auth=auth, **options)
+
+    async def done(self) -> None:
+        """Waits, a bounded time, for the work under way that must not be cut short. Who ends the process waits for it."""
+        if self._done is not None:
+            await self._done()
 
     async def list_tools(self) -> list[Tool]:
         """The tools, always in the same order."""

@@ -101,7 +101,7 @@ def agent_server(
             tending.cancel()
             with suppress(asyncio.CancelledError):
                 await tending
-            await runs.done()
+            await server.done()
 
     def context(ctx: ServerRequestContext[Any, Any], params: CallToolRequestParams | None) -> Context:
         return Context(request_context=ctx, mcp_server=server, input_params=params, subscriptions=updates.bus)
@@ -118,6 +118,7 @@ def agent_server(
         title="Agents",
         instructions=INSTRUCTIONS,
         version=version,
+        done=runs.done,
         lifespan=lifespan,
         subscriptions=updates.bus,
         middleware=[updates.only_own],

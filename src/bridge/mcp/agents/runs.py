@@ -195,7 +195,8 @@ class Runs:
 
     async def done(self) -> None:
         """Waits, a bounded time, for every start and every cancel under way: what is paid for is not forgotten, what is given up is stopped."""
-        if work := {*self._starting.values(), *self._stopping.values()}:
+        work: set[asyncio.Future[Any]] = {*self._starting.values(), *self._stopping.values()}
+        if work:
             await asyncio.wait(work, timeout=WITHIN)
 
     # --- reading
