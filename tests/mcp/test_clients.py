@@ -175,3 +175,13 @@ async def test_the_client_of_mcp_1(way: str, ways: Ways, client_env: Callable[[s
         saw = await driven(python, "mcp1", target)
     assert (saw["revision"], saw["tools"]) == ("2025-11-25", TOOLS)
     judge(saw["got"], forms=True)
+
+
+@pytest.mark.covers("mcp:clients")
+async def test_the_adapter_of_langchain(ways: Ways, client_env: Callable[[str], Path]) -> None:
+    """In a graph, which is interrupted where the person is asked, and then makes the same call again: its key starts no second run."""
+    python = client_env("mcp_adapter")
+    async with ways("http") as target:
+        saw = await driven(python, "mcp_adapter", target)
+    assert (saw["tools"], saw["asked"]) == (TOOLS, ["asking asks: look_up\nwhat: the sky"])
+    judge(saw["got"], forms=True)

@@ -14,7 +14,7 @@ from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
 sys.path.append(str(Path(__file__).parents[1]))
-from mcp_cycle import ANSWER, through  # noqa: E402
+from mcp_cycle import ANSWER, through
 
 
 async def answered(context, params):
