@@ -117,6 +117,26 @@ async def test_a_run_that_takes_a_while_is_a_task(
 
 
 @pytest.mark.covers("mcp:tasks")
+async def test_a_call_that_is_not_to_wait_is_no_task(
+    scripted: Callable[..., LocalBackend], serving: Callable[..., Any]
+) -> None:
+    """Who asks for an answer at once has the run at once, to do something else, or to stop it."""
+    held = Held()
+
+    async def let(session: Any, task: Task) -> None:
+        held.let.set()
+
+    async with polling(serving(scripted(held), ASKING), let) as (client, extension):
+        run = (await client.call_tool("agent_run", {"input": "Think.", "wait_s": 0})).structured_content
+        assert run["status"] in ("queued", "in_progress")
+        seen = await client.call_tool("agent_wait", {"run_id": run["run_id"], "wait_s": 0})
+        assert seen.structured_content["run_id"] == run["run_id"]
+        stopped = await client.call_tool("agent_cancel", {"run_id": run["run_id"]})
+        assert stopped.structured_content["status"] == "cancelled"
+        assert extension.tasks == []
+
+
+@pytest.mark.covers("mcp:tasks")
 async def test_a_task_is_cancelled_and_another_server_knows_it(
     scripted: Callable[..., LocalBackend], serving: Callable[..., Any]
 ) -> None:

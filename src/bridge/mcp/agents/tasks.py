@@ -39,11 +39,13 @@ class RunTasks:
     async def start(
         self, params: CallToolRequestParams, context: Context
     ) -> Task | CallToolResult | InputRequiredResult:
-        """A task where the run is not over, or asks; else its result."""
-        result = await self._call(params.name, {"wait_s": 0, **(params.arguments or {})}, context)
+        """A task where the run is not over, or asks; else its result, as for a caller who said that it is not to wait."""
+        given = params.arguments or {}
+        result = await self._call(params.name, {"wait_s": 0, **given}, context)
         if (
             isinstance(result, InputRequiredResult)
             or result.is_error
+            or given.get("wait_s") == 0
             or not isinstance(result.structured_content, dict)
         ):
             return result
