@@ -59,7 +59,7 @@ RUN_SCHEMA: dict[str, Any] = {
         "environment_id": {**_TEXT_OR_NULL, "description": "the sandbox that keeps the run's files"},
         "files": {"type": "array", "items": _TEXT, "description": "URIs for agent_read_file"},
         "usage": {
-            "type": ["object", "null"],
+            **or_null("object"),
             "description": "tokens, as the service counts them; null where not known yet",
         },
         "elapsed_s": {"type": "number"},
