@@ -1871,6 +1871,7 @@ MCP: tuple[Requirement, ...] = (
         "A handle is of use to its caller alone; another's is as unknown as one that never was.",
         "T12, T17, T18",
     ),
+    R("mcp:handles:shared", "Servers with one store and one key know each other's runs.", "issue: mcp"),
     R("mcp:handles:key", "The key of handles is kept in the user's data folder for its owner alone.", "issue: mcp"),
     R("mcp:http:mounted", "It is mounted in an app of one's own, beside other routes.", "issue: mcp"),
     R("mcp:http:auth", "Tokens are asked for and checked: audience, scope, session.", "T1 to T4, T13 to T15"),

@@ -176,6 +176,29 @@ async def test_a_server_that_is_killed_loses_no_run(tmp_path: Path, scripted: Ca
     assert held.begun == 1
 
 
+@pytest.mark.covers("mcp:handles:shared")
+async def test_servers_of_one_store_and_key_know_each_others_runs(tmp_path: Path, backend: LocalBackend) -> None:
+    """As those on several machines, each with a data folder of its own; with another key a run is as unknown as none."""
+    store = ("--store", str(tmp_path / "runs.sqlite"))
+    folders = [tmp_path / name for name in ("one", "two", "three")]
+    for folder in folders:
+        folder.mkdir()
+    async with service(backend) as service_url:
+        arguments = ("--base-url", service_url, *store)
+        keys = ["a key that two servers share", "a key that two servers share", "a key of another server's"]
+        with contextlib.ExitStack() as stack:
+            urls = [
+                stack.enter_context(http(folder, *arguments, INTERACTIONS_BRIDGE_HANDLE_KEY=key))[0]
+                for folder, key in zip(folders, keys, strict=True)
+            ]
+            async with calling(urls[0]) as call:
+                run = await call("agent_run", input="Hello")
+            async with calling(urls[1]) as call:
+                assert (await call("agent_get", run_id=run["run_id"]))["output_text"] == run["output_text"]
+            async with calling(urls[2]) as call:
+                assert "there is no run" in await call.refused("agent_get", run_id=run["run_id"])
+
+
 @pytest.mark.covers("mcp:http")
 async def test_over_http_it_serves_this_machine_and_ends_well(tmp_path: Path, backend: LocalBackend) -> None:
     """At /mcp, for clients of both eras, with a token where one is set; agents come from a file."""

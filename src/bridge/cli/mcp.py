@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run"]
 
 _TOKEN_VARIABLE = "INTERACTIONS_BRIDGE_TOKEN"  # noqa: S105 - the name of a variable
+_KEY_VARIABLE = "INTERACTIONS_BRIDGE_HANDLE_KEY"
 _SETTINGS = ("agents", "limits", "allowed_hosts")
 _SHUTDOWN_WITHIN = 3
 
@@ -150,6 +151,7 @@ def _server(args: argparse.Namespace, config: Mapping[str, Any], jobs: SqlJobSto
         auth=None if verifier is None else verifier.auth(str(url)),
         allowed_hosts=[*config.get("allowed_hosts", ()), *args.allowed_host],
         jobs=jobs,
+        handle_key=os.environ.get(_KEY_VARIABLE) or None,
         limits=limits,
     )
 
