@@ -1888,6 +1888,7 @@ MCP: tuple[Requirement, ...] = (
         "issue: mcp",
     ),
     R("mcp:clients", "Clients of others' making do whatever ours do, in both eras of the protocol.", "issue: mcp"),
+    R("mcp:revisions", "One address speaks all five revisions of the protocol, about the same runs.", "issue: mcp"),
     R("mcp:stdio", "Over stdio the wire stays clean, and a run outlives its server.", "issue: mcp, T30"),
     R("mcp:stdio:ended", "A server over stdio that is told to end finishes what it is starting.", "ours"),
     R("mcp:restart", "A server that is killed loses no run; another client on a new one goes on.", "issue: mcp"),

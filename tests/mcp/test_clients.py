@@ -6,13 +6,15 @@ import asyncio
 import contextlib
 import json
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from mcp import Client
 from mcp_types import ElicitResult
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_MODERN_VERSION
 
 from bridge.backends.local import LocalBackend
 from bridge.backends.local.responders.base import Ending
@@ -31,6 +33,7 @@ _HELPER = {
 }
 AGENTS = {"helper": {**_HELPER, "ask_user": False}, "asking": _HELPER}
 
+Inspector = Callable[..., Awaitable[tuple[int, Any]]]
 Ways = Callable[[str], contextlib.AbstractAsyncContextManager[Any]]
 
 
@@ -185,3 +188,112 @@ async def test_the_adapter_of_langchain(ways: Ways, client_env: Callable[[str], 
         saw = await driven(python, "mcp_adapter", target)
     assert (saw["tools"], saw["asked"]) == (TOOLS, ["asking asks: look_up\nwhat: the sky"])
     judge(saw["got"], forms=True)
+
+
+@pytest.fixture
+def inspector(typescript: Callable[[str], list[str]], tmp_path: Path) -> Inspector:
+    """Runs the Inspector's command line, with its own files in the test's folder; gives its status and the result that it printed."""
+    command = [*typescript("mcp-inspector"), "--cli"]
+    home = {"MCP_CATALOG_PATH": str(tmp_path / "catalog.json"), "MCP_CLIENT_CONFIG_PATH": str(tmp_path / "client.json")}
+
+    async def run(*arguments: str) -> tuple[int, Any]:
+        status, shown, errors = await ran([*command, *arguments, "--format", "json"], HOME=str(tmp_path), **home)
+        assert "Warning" not in errors
+        assert shown, errors
+        return status, json.loads(shown)["result"]
+
+    return run
+
+
+@pytest.mark.covers("mcp:clients")
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+async def test_the_inspector(era: str, ways: Ways, inspector: Inspector) -> None:
+    """Written in TypeScript; each call by a process of its own. It shows no forms, so what is asked is left to the caller."""
+    async with ways("http") as url:
+        base = [url, "--transport", "http", "--protocol-era", era, "--method"]
+        _, listed = await inspector(*base, "tools/list")
+        assert [tool["name"] for tool in listed["tools"]] == TOOLS
+
+        async def call(tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+            given = ["--tool-name", tool, "--tool-args-json", json.dumps(arguments)]
+            status, result = await inspector(*base, "tools/call", *given)
+            is_error = result.get("isError", False)
+            assert status == (5 if is_error else 0)
+            text = result["content"][0]["text"]
+            return {"is_error": is_error, "text": text, "structured": result.get("structuredContent")}
+
+        judge(await through(call), forms=False)
+
+
+@pytest.mark.covers("mcp:clients", "mcp:tools")
+async def test_the_inspector_over_stdio_finds_no_fault_with_the_tools(
+    ways: Ways, inspector: Inspector, tmp_path: Path
+) -> None:
+    """Told of the server by a file, as most clients are; the schemas are what every client's dialect knows, without a warning."""
+    async with ways("stdio") as server:
+        known = tmp_path / "catalog.json"
+        known.write_text(json.dumps({"mcpServers": {"agents": server.model_dump(mode="json", exclude_none=True)}}))
+        base = ["--server", "agents", "--method"]
+        status, listed = await inspector(*base, "tools/list", "--strict")
+        assert (status, [tool["name"] for tool in listed["tools"]]) == (0, TOOLS)
+        given = ["--tool-name", "agent_run", "--tool-args-json", json.dumps({"input": "What does it cost?"})]
+        status, result = await inspector(*base, "tools/call", *given)
+        assert (status, result["structuredContent"]["status"]) == (0, "requires_action")
+
+
+class Older:
+    """A client of a protocol with a handshake, as small as can be: one POST a message, the answer from its stream."""
+
+    def __init__(self, http: httpx2.AsyncClient, url: str) -> None:
+        self._http, self._url, self._asked = http, url, 0
+        self.headers = {"accept": "application/json, text/event-stream"}
+
+    async def ask(self, method: str, **params: Any) -> Any:
+        """The result of a request."""
+        self._asked += 1
+        answer = await self._post({"jsonrpc": "2.0", "id": self._asked, "method": method, "params": params})
+        assert answer.status_code == 200, answer.text
+        if "mcp-session-id" in answer.headers:
+            self.headers["mcp-session-id"] = answer.headers["mcp-session-id"]
+        events = [json.loads(line[5:]) for line in answer.text.splitlines() if line[:5] == "data:" and line[5:].strip()]
+        (result,) = [event["result"] for event in events if event.get("id") == self._asked]
+        return result
+
+    async def shake_hands(self, revision: str) -> str:
+        """The revision that was agreed on."""
+        me = {"name": "older", "version": "1"}
+        agreed = await self.ask("initialize", protocolVersion=revision, capabilities={}, clientInfo=me)
+        self.headers["mcp-protocol-version"] = agreed["protocolVersion"]
+        answer = await self._post({"jsonrpc": "2.0", "method": "notifications/initialized"})
+        assert answer.status_code == 202
+        return str(agreed["protocolVersion"])
+
+    async def _post(self, message: dict[str, Any]) -> httpx2.Response:
+        return await self._http.post(self._url, json=message, headers=self.headers)
+
+
+@pytest.mark.covers("mcp:revisions")
+async def test_one_address_speaks_every_revision(serving: Callable[..., Any], backend: LocalBackend) -> None:
+    """All five, at the same time; a run that was started in one is found in each other."""
+    async with over_http(serving(backend)) as url, httpx2.AsyncClient(timeout=30) as http, Client(url) as newest:
+        assert newest.protocol_version == LATEST_MODERN_VERSION
+        assert HANDSHAKE_PROTOCOL_VERSIONS == ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
+        older = [Older(http, url) for _ in HANDSHAKE_PROTOCOL_VERSIONS]
+        agreed = [
+            await one.shake_hands(revision) for one, revision in zip(older, HANDSHAKE_PROTOCOL_VERSIONS, strict=True)
+        ]
+        assert agreed == list(HANDSHAKE_PROTOCOL_VERSIONS)
+        first = (await newest.call_tool("agent_run", {"input": "The budget is 500."})).structured_content
+        runs = [first["run_id"]]
+        assert [tool.name for tool in (await newest.list_tools()).tools] == TOOLS
+        for one in older:
+            assert [tool["name"] for tool in (await one.ask("tools/list"))["tools"]] == TOOLS
+            given = {"input": "What is the budget?", "previous_run_id": runs[0]}
+            result = await one.ask("tools/call", name="agent_run", arguments=given)
+            run = json.loads(result["content"][0]["text"])
+            assert (run["status"], run["previous_run_id"]) == ("completed", runs[0])
+            assert "500" in run["output_text"]
+            assert result.get("structuredContent", run) == run
+            runs.insert(0, run["run_id"])
+        listed = (await newest.call_tool("agent_list", {})).structured_content["runs"]
+        assert [one["run_id"] for one in listed] == runs
