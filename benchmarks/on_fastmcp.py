@@ -7,10 +7,13 @@ Runs in an environment that holds fastmcp, with our source on its path: `python 
 from __future__ import annotations
 
 import json
+import os
 import socket
 import sys
 from pathlib import Path
 from typing import Annotated
+
+os.environ.setdefault("FASTMCP_LOG_LEVEL", "ERROR")  # read when it is imported
 
 from fastmcp import FastMCP
 from fastmcp.tools.base import ToolResult
