@@ -144,7 +144,7 @@ async def test_a_servers_error_is_an_error_of_the_tool(way: Any, tmp_path: Path)
 
 
 @pytest.mark.covers("tools:mcp:names")
-async def test_a_prefix_tells_two_servers_apart(tmp_path: Path) -> None:
+async def test_t28_a_prefix_tells_two_servers_apart(tmp_path: Path) -> None:
     """And `only` takes the tools that are wanted; a wish for one that there is not is refused."""
     first, second = server_of(tmp_path), server_of(tmp_path)
     with pytest.raises(InvalidRequest, match="two tools are called 'add'"):
@@ -203,28 +203,25 @@ async def test_t28_what_was_approved_once_can_be_asked_for_again(tmp_path: Path)
             pass
 
 
-@pytest.mark.covers("tools:mcp:untrusted")
-async def test_t28_a_servers_words_and_hints_are_trusted_with_nothing() -> None:
-    """A long description is cut; annotations approve nothing, so that a change of them asks for nothing anew; a name that is taken is refused."""
-    server = MCPServer("long")
-
-    def look(what: str) -> str:
-        return what
-
-    def named(words: str, **hints: Any) -> None:
-        server.add_tool(look, name="look", description=words, annotations=ToolAnnotations(**hints))
-
-    named("x" * 20_000, read_only_hint=True)
+@pytest.mark.covers("tools:mcp:pinned")
+async def test_t28_what_a_tool_says_of_itself_is_bounded_and_approves_nothing(tmp_path: Path) -> None:
+    """A description that would fill the model's context is cut with a mark, and pinned whole; annotations decide nothing."""
+    (tmp_path / "description").write_text("x" * 100_000)
+    server = server_of(tmp_path)
     async with Tools([server]) as tools:
-        (definition,) = tools.compile("mcp").definitions
-        assert len(definition["description"]) < 10_100
-        assert definition["description"].endswith("[cut here: it has 20000 characters]")
-        assert "annotations" not in definition
-        server.remove_tool("look")
-        named("x" * 20_000, read_only_hint=False, destructive_hint=True)
-        assert (await tools.run(call("look", what="it"))).content == "it"
-    with pytest.raises(InvalidRequest, match="look"):
-        async with Tools([server, server]):
+        digests = tools.digests
+        (told,) = [one["description"] for one in tools.compile("mcp").definitions if one["name"] == "add"]
+        assert told == "x" * 4_000 + "…"
+        add = server._tool_manager.get_tool("add")
+        assert add is not None
+        add.annotations = ToolAnnotations(read_only_hint=True, destructive_hint=False)
+        assert not (await tools.run(call("add", a=1))).is_error
+    async with Tools([server], approved=digests) as tools:
+        assert tools.digests == digests
+    add.description += "y"
+    add.annotations = ToolAnnotations(read_only_hint=True)
+    with pytest.raises(InvalidRequest, match="not approved as they are now: add;"):
+        async with Tools([server], approved=digests):
             pass
 
 

@@ -30,6 +30,9 @@ __all__ = ["McpTools", "server_of"]
 _LONGEST = 10_000  # characters of a description: a server's words are paid for with every request
 _PAGES = 100  # of a server's list; one that never ends is cut there, with an error
 _CLOSING = 10.0  # seconds that a connection has to close
+_DESCRIBED = (
+    4_000  # characters of a description that a model is told; it is a stranger's text, and paid for at every turn
+)
 
 
 def server_of(tool: Any, where: str) -> McpTools:
@@ -92,7 +95,9 @@ class McpTools:
         async def run(arguments: dict[str, Any], call_id: str) -> Output:
             return await self._call(tool.name, arguments)
 
-        return Definition(self.prefix + tool.name, _cut(tool.description or ""), tool.input_schema, run)
+        told = tool.description or ""
+        told = told if len(told) <= _DESCRIBED else f"{told[:_DESCRIBED]}…"
+        return Definition(self.prefix + tool.name, told, tool.input_schema, run)
 
     async def _call(self, name: str, arguments: dict[str, Any]) -> Output:
         try:
@@ -220,7 +225,7 @@ def _cut(description: str) -> str:
 
 
 def _digest(tool: types.Tool) -> str:
-    """What a tool is pinned to: everything that the model is told of it."""
+    """What a tool is pinned to: everything that the model is told of it. What it says of its own harmlessness counts for nothing."""
     told = json.dumps([tool.name, tool.description, tool.input_schema], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()
 
