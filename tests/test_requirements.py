@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,15 @@ def test_ids_are_unique_and_well_formed() -> None:
         assert all(parts), requirement
         assert requirement.sentence.endswith("."), requirement
         assert requirement.source, requirement
+
+
+def test_every_requirement_of_security_has_a_test_of_its_name(collected: list[dict[str, list[str]]]) -> None:
+    """T1 to T32 of what a server of agents must withstand, by the numbers in the names of tests and of their cases."""
+    names = [str(test["test"]) for test in collected if str(test["test"]).startswith(("tests/mcp/", "tests/tools/"))]
+    named = {
+        int(number) for name in names for number in re.findall(r"(?<=[_\[])t(\d+)(?=[_-])", name.partition("::")[2])
+    }
+    assert named == set(range(1, 33))
 
 
 def test_every_promise_has_a_test_and_every_test_a_promise(collected: list[dict[str, list[str]]]) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import uvicorn
-from mcp import StdioServerParameters
+from mcp import Client, StdioServerParameters
 
 from bridge._sockets import listen
 from bridge.backends.local import LocalBackend, ScriptedResponder
@@ -79,7 +79,7 @@ def http(data: Path, *arguments: str, **more: str) -> Iterator[tuple[str, subpro
 async def test_t30_over_stdio_a_run_outlives_its_server(
     era: str, tmp_path: Path, scripted: Callable[..., LocalBackend]
 ) -> None:
-    """T30: the wire stays clean, no key is on a command line, and the next server, started elsewhere, goes on."""
+    """The wire stays clean, no key is on a command line, and the next server, started elsewhere, goes on."""
     held = Held("It is 42.")
     async with service(scripted(held, [output("As I said, 42.")])) as url:
         server = stdio(tmp_path, "--base-url", url)
@@ -97,6 +97,40 @@ async def test_t30_over_stdio_a_run_outlives_its_server(
             again = await call("agent_run", input="Sorry?", previous_run_id=run["run_id"])
             assert again["output_text"] == "As I said, 42."
     assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "interactions-bridge"]
+
+
+NOISY = """
+import os, subprocess, sys
+from bridge.mcp import tool_server
+from bridge.tools import Tools
+
+def shout(text: str) -> str:
+    "Writes to stdout in every way there is."
+    print(text, flush=True)
+    os.write(1, b"raw\\n")
+    subprocess.run([sys.executable, "-c", "print('of a child')"], check=True)
+    return text
+
+tool_server(Tools([shout])).run()
+"""
+
+
+@pytest.mark.covers("mcp:stdio")
+@pytest.mark.parametrize("era", ERAS)
+async def test_t30_what_tools_print_does_not_reach_the_wire(era: str, tmp_path: Path) -> None:
+    """Theirs, and their children's: a client that minds every line reads nothing but the protocol."""
+    minded: list[Exception] = []
+
+    async def mind(message: Any) -> None:
+        if isinstance(message, Exception):
+            minded.append(message)
+
+    server = StdioServerParameters(command=sys.executable, args=["-c", NOISY], env=environment(tmp_path), cwd=tmp_path)
+    async with Client(server, mode=era, message_handler=mind) as client:
+        for text in ("one", "two"):
+            result = await client.call_tool("shout", {"text": text})
+            assert [part.text for part in result.content] == [text]  # type: ignore[union-attr]
+    assert minded == []
 
 
 @pytest.mark.covers("mcp:stdio:ended")

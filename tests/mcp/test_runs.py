@@ -217,10 +217,10 @@ async def test_t24_an_idempotency_key_never_starts_twice(
 
 @pytest.mark.covers("mcp:disconnect")
 @pytest.mark.parametrize("era", ERAS)
-async def test_a_client_that_gives_up_cancels_nothing(
+async def test_t25_a_client_that_gives_up_cancels_nothing(
     era: str, scripted: Callable[..., LocalBackend], serving: Callable[..., Any]
 ) -> None:
-    """T25: neither a time-out nor a connection that ends stops a run, which goes on and is found again."""
+    """Neither a time-out nor a connection that ends stops a run, which goes on and is found again."""
     held = Held()
     server = serving(scripted(held), ASKING)
     async with calling(server, era) as call:
@@ -256,7 +256,7 @@ async def test_a_client_that_gives_up_during_the_start_costs_nothing(
 
 
 @pytest.mark.covers("mcp:cancel")
-async def test_a_cancel_reaches_the_service_exactly_once(serving: Callable[..., Any]) -> None:
+async def test_t25_a_cancel_reaches_the_service_exactly_once(serving: Callable[..., Any]) -> None:
     """However often it is asked for; and one that waits for an answer is over without the service."""
     cancels: list[str] = []
     held = Held()

@@ -66,6 +66,7 @@ async def post(
     token: str | None = "ann",
     params: Any = None,
     method: str = "POST",
+    capabilities: Any = None,
     **headers: str,
 ) -> httpx2.Response:
     """One raw request of the modern era."""
@@ -73,7 +74,7 @@ async def post(
         meta = {
             "io.modelcontextprotocol/protocolVersion": LATEST_MODERN_VERSION,
             "io.modelcontextprotocol/clientInfo": {"name": "raw", "version": "1"},
-            "io.modelcontextprotocol/clientCapabilities": {},
+            "io.modelcontextprotocol/clientCapabilities": capabilities or {},
         }
         body = {**body, "params": {**body.get("params", {}), "_meta": meta}}
     given = {
@@ -234,6 +235,7 @@ async def test_t16_no_path_leads_out_of_an_environment(backend: LocalBackend, se
 
 
 @pytest.mark.covers("mcp:handles")
+@pytest.mark.filterwarnings("ignore:resources/:mcp.shared.exceptions.MCPDeprecationWarning")
 @pytest.mark.parametrize("era", ERAS)
 async def test_t12_t17_what_is_anothers_is_as_unknown_as_what_never_was(era: str, url: str, jobs: JobStore) -> None:
     """By every tool, every resource, and to who listens; of two people who use the same app."""
@@ -271,6 +273,10 @@ async def test_t12_t17_what_is_anothers_is_as_unknown_as_what_never_was(era: str
             with pytest.raises(MCPError, match="Unknown resource"):
                 async with bob.client.listen(resource_subscriptions=[uris[1]]):
                     pass
+        else:
+            with pytest.raises(MCPError, match="Unknown resource"):
+                await bob.client.subscribe_resource(uris[1])
+            await ann.client.subscribe_resource(uris[1])
         assert [one["run_id"] for one in (await bob("agent_list"))["runs"]] == [own["run_id"]]
 
 
@@ -569,6 +575,41 @@ async def test_t29_state_that_the_server_did_not_make_is_refused(url: str) -> No
     call = {"name": "agent_list", "arguments": {}, "requestState": "forged"}
     answer = await post(url, {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}, mcp_name="agent_list")
     assert answer.json()["error"]["code"] == -32602
+
+
+@pytest.mark.covers("mcp:http:requests", "mcp:handles")
+async def test_t29_state_is_its_callers_and_its_calls_alone(
+    scripted: Callable[..., LocalBackend], serving: Callable[..., Any]
+) -> None:
+    """Brought by another caller, with another call or changed, it is refused; by its caller it is taken, and starts nothing anew."""
+    backend = scripted([function_call("look_up", what="it")], [output("Done.")])
+
+    async def brought(token: str = "ann", text: str = "Look.", **more: Any) -> Any:
+        call = {"name": "agent_run", "arguments": {"input": text}, **more}
+        body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
+        answer = await post(
+            address, body, token=token, mcp_name="agent_run", capabilities={"elicitation": {"form": {}}}
+        )
+        lines = [line[6:] for line in answer.text.splitlines() if line.startswith("data: ")]
+        return json.loads(lines[-1] if lines else answer.text)
+
+    async with over_http(serving(backend, ASKING, token_verifier=Tokens(), auth=AUTH)) as address:
+        asked = (await brought())["result"]
+        (key,) = asked["inputRequests"]
+        more = {
+            "inputResponses": {key: {"action": "accept", "content": {"result": "x"}}},
+            "requestState": asked["requestState"],
+        }
+        assert (await brought("bob", **more))["error"]["code"] == -32602
+        assert (await brought(text="Other.", **more))["error"]["code"] == -32602
+        state = asked["requestState"]
+        changed = state[:-6] + ("A" if state[-6] != "A" else "B") + state[-5:]
+        assert (await brought(**{**more, "requestState": changed}))["error"]["code"] == -32602
+        for _ in range(2):  # brought once more, it finds the run over
+            done = (await brought(**more))["result"]["structuredContent"]
+            assert (done["status"], done["output_text"]) == ("completed", "Done.")
+        async with signed_in(address, "ann") as call:
+            assert len((await call("agent_list"))["runs"]) == 1
 
 
 @pytest.mark.covers("mcp:fuzz")

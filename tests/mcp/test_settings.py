@@ -38,7 +38,7 @@ PINNED = "b69e4755df3877c66ac3bb47e2085e3839214cabaaaa46f5f8d55d6426415ce9"
 async def test_t27_the_tools_are_what_clients_approved(
     era: str, backend: LocalBackend, serving: Callable[..., Any]
 ) -> None:
-    """T27: the list is always the same, by a hash; each tool is described, closed to other arguments, and says what it gives."""
+    """The list is always the same, by a hash; each tool is described, closed to other arguments, and says what it gives."""
     async with calling(serving(backend), era) as call:
         tools = (await call.client.list_tools()).tools
         again = (await call.client.list_tools()).tools
@@ -178,7 +178,7 @@ async def test_each_agent_may_have_a_backend_and_settings_of_its_own(
 async def test_t23_a_caller_is_held_to_limits(
     scripted: Callable[..., LocalBackend], serving: Callable[..., Any]
 ) -> None:
-    """T23: of runs under way, of starts in a minute, of tokens in a day, of words. A call that is repeated by its key is no start."""
+    """Of runs under way, of starts in a minute, of tokens in a day, of words. A call that is repeated by its key is no start."""
     held = Held()
     limits = Limits(running=1, input_chars=10)
     async with calling(serving(scripted(held), ASKING, limits=limits)) as call:
