@@ -1655,7 +1655,6 @@ TOOLS: tuple[Requirement, ...] = (
         "A tool that is no longer what it was when its server was opened is not called.",
         "MCP: security best practices",
     ),
-    R("tools:mcp:untrusted", "A server's descriptions are bounded, and its hints approve nothing.", "T28"),
     R("tools:mcp:approved", "Tools approved in one process are asked for in the next, and others refused.", "ours"),
     R(
         "tools:mcp:reconnect",
@@ -1879,7 +1878,6 @@ MCP: tuple[Requirement, ...] = (
     R("mcp:http:paths", "No path leads out of an environment.", "T16"),
     R("mcp:http:open", "What other machines can reach is not served without tokens and names.", "issue: mcp, T26"),
     R("mcp:secrets", "No key, no caller's token and no text of an unforeseen error leaves.", "T19, T20"),
-    R("mcp:threats", "Each threat that a server with one key for many callers is exposed to has a test.", "T1 to T32"),
     R("mcp:fuzz", "No request and no answer of a service brings the server down or loses a run.", "T32"),
     R("mcp:conformance", "The protocol's conformance suite passes whole, with and without sign-in.", "issue: mcp"),
     R(

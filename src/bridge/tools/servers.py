@@ -27,12 +27,9 @@ from .definitions import Definition, Output, ToolError
 
 __all__ = ["McpTools", "server_of"]
 
-_LONGEST = 10_000  # characters of a description: a server's words are paid for with every request
 _PAGES = 100  # of a server's list; one that never ends is cut there, with an error
 _CLOSING = 10.0  # seconds that a connection has to close
-_DESCRIBED = (
-    4_000  # characters of a description that a model is told; it is a stranger's text, and paid for at every turn
-)
+_DESCRIBED = 4_000  # characters of a description that a model is told: a stranger's text, paid for at every turn
 
 
 def server_of(tool: Any, where: str) -> McpTools:
@@ -216,12 +213,6 @@ def _kind(error: BaseException) -> str:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return type(error).__name__
-
-
-def _cut(description: str) -> str:
-    if len(description) <= _LONGEST:
-        return description
-    return f"{description[:_LONGEST]} [cut here: it has {len(description)} characters]"
 
 
 def _digest(tool: types.Tool) -> str:
