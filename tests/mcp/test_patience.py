@@ -67,6 +67,7 @@ async def test_a_service_that_does_not_answer_keeps_no_caller_waiting(serving: C
             for tool, more in (("agent_wait", {"wait_s": 0.1}), ("agent_get", {}), ("agent_wait", {"wait_s": 1})):
                 seen = await call(tool, run_id=run, **more)
                 assert (seen["run_id"], seen["status"]) == (run, "in_progress")
+            assert "still asking" in call.told[0][1]
         backend.let.set()
         assert (await call("agent_wait", run_id=run))["output_text"] == "done"
 

@@ -243,15 +243,20 @@ class Runs:
 
     # --- waiting
 
-    async def look(self, run: Run, within: float | None = None) -> Run:
-        """The run after one look at it: one request while it runs, none once it is over. As it was, where that takes longer.
+    async def look(self, run: Run, within: float | None = None, tell: Tell | None = None) -> Run:
+        """The run after one look at it: one request while it runs, none once it is over. As it was, where that takes longer; `tell`
+        hears meanwhile that it does.
 
         Who stops waiting stops nothing: what a look leads to, such as the call of a function, is done to its end, and once.
         """
         work = held(self._look(run))
         work.add_done_callback(_heard)
-        done, _ = await asyncio.wait({work}, timeout=PATIENCE if within is None else within)
-        return await work if done else run
+        until = time.monotonic() + (PATIENCE if within is None else within)
+        while not work.done() and (left := until - time.monotonic()) > 0:
+            await asyncio.wait({work}, timeout=min(left, BEAT))
+            if tell is not None and not work.done():
+                await tell(f"{run.facts['agent']}: {run.status}, still asking how it stands")
+        return await work if work.done() else run
 
     async def _look(self, run: Run) -> Run:
         agent = self.agent_of(run)
@@ -285,7 +290,7 @@ class Runs:
         """The run once it is over, or as it stands after so many seconds. `tell` hears of it every few seconds and at every step."""
         until, follower, at = time.monotonic() + seconds, Follower(), run.last.token
         while True:
-            run = await self.look(run, max(until - time.monotonic(), BEAT))
+            run = await self.look(run, max(until - time.monotonic(), BEAT), tell)
             left = until - time.monotonic()
             agent = self.agent_of(run)
             if run.over or left <= 0 or agent is None:
