@@ -35,7 +35,9 @@ class Follower:
         self.cursor = getattr(event, "event_id", None) or self.cursor  # one of a later version may have none
         match event:
             case StepStart():
-                if event.step.type != "user_input":  # told once more after a broken connection, it is the same step
+                if (
+                    getattr(event.step, "type", None) != "user_input"
+                ):  # told once more after a broken connection, it is the same step
                     self._order.setdefault(event.index, len(self._order))
                     self._open[event.index] = [event]
             case StepDelta() if event.index in self._open:
@@ -46,7 +48,7 @@ class Follower:
 
     def look(self, interaction: Interaction) -> Iterator[tuple[int, Step]]:
         """What a stream did not tell: all steps of an interaction that ended, all but the last of one that runs."""
-        steps = [step for step in interaction.steps or [] if step.type != "user_input"]
+        steps = [step for step in interaction.steps or [] if getattr(step, "type", None) != "user_input"]
         over = len(steps) if meaning_of(interaction.status).ends_wait else len(steps) - 1
         for place, step in enumerate(steps[: max(over, 0)]):
             yield from self._tell(place, step)

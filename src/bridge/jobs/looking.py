@@ -175,7 +175,10 @@ async def _keep(
     """Notes what is new of an interaction; one that ended and was seen so before is not noted again."""
     if interaction is None:
         return await jobs.note(job.token, looks=job.looks + 1, due=now + max(pause_of(job, now), retry_after or 0.0))
-    steps, known = [step.to_wire() for step in interaction.steps or [] if step.type != "user_input"], steps_seen(job)
+    steps, known = (
+        [step.to_wire() for step in interaction.steps or [] if getattr(step, "type", None) != "user_input"],
+        steps_seen(job),
+    )
     seen = f"{len(steps)}:{_fingerprint(interaction)}"
     ended = meaning_of(interaction.status).ends_wait
     if seen == job.seen and ended:
@@ -185,7 +188,8 @@ async def _keep(
         changes |= {"seen": seen, "progressed": now, "environment_id": interaction.environment_id}
         if isinstance(interaction.usage, Usage):
             changes["usage"] = interaction.usage.to_wire()
-        # The last one seen before may have grown since.
+        # The last one seen before may have grown since; where some were taken back the others may be others.
+        known = known if len(steps) >= known else 0
         new = {place: step for place, step in enumerate(steps) if place >= known - 1}
         if new:
             await jobs.keep_steps(job.token, new)

@@ -294,7 +294,7 @@ def _listed(listing: dict[str, Any]) -> dict[str, Any]:
 def _progress(seen: Look) -> dict[str, Any]:
     """What is there to see of an agent that still runs."""
     steps = seen.interaction.steps if seen.interaction is not None else None
-    done = sum(step.type != "user_input" for step in steps or [])
+    done = sum(getattr(step, "type", None) != "user_input" for step in steps or [])
     return {"steps_so_far": done}
 
 

@@ -206,7 +206,7 @@ class Runs:
         rows = tuple(reversed(await self.jobs.list(thread=_thread(owner, id))))
         if not rows:
             return None
-        steps = [step for row in rows for _, step in sorted((await self.jobs.steps(row.token)).items())]
+        steps = [step for row in rows for _, step in _shown(row, await self.jobs.steps(row.token))]
         last = rows[-1]
         late = last.interaction_id is None and self.jobs.now() >= last.busy and last.token not in self._starting
         run = Run(id, owner, rows, tuple(steps), late)
@@ -375,8 +375,8 @@ class Runs:
             interaction = await asked(job.interaction_id or "", agent.runs)
             request["continuation_token"] = interaction.continuation_token
         else:
-            seen = steps_seen(job)
-            request["input"] = [step for place, step in (await self.jobs.steps(job.token)).items() if place >= seen]
+            kept = _shown(job, await self.jobs.steps(job.token))
+            request["input"] = [step for place, step in kept if place >= steps_seen(job)]
         intent = self._intent(run.owner, run.id, agent, f"after {job.token}", run.facts)
         following, new = await recorded(self.jobs, intent)
         await self._made(following, agent, request, new=new)
@@ -466,6 +466,13 @@ def fresh_id(owner: str, key: str | None) -> str:
     if key is None:
         return f"run_{secrets.token_hex(8)}"
     return f"run_{hashlib.sha256(f'{owner} {key}'.encode('utf-8', 'replace')).hexdigest()[:16]}"
+
+
+def _shown(job: Job, kept: Mapping[int, Any]) -> list[tuple[int, Mapping[str, Any]]]:
+    """The steps of a job as the service showed them last, and the answers behind them. What it took back or is no step is left out."""
+    seen = steps_seen(job)
+    steps = [(place, step) for place, step in sorted(kept.items()) if isinstance(step, Mapping)]
+    return [(place, step) for place, step in steps if place < seen or step.get("type") == "function_result"]
 
 
 def _thread(owner: str, id: str) -> str:
