@@ -20,6 +20,7 @@ from bridge.errors import BridgeError, ConnectionFailed, NotFound
 from bridge.interactions import Interaction, Usage, meaning_of
 
 from .agent import Agent
+from .following import is_done
 from .job import Job
 from .stores.store import JobStore
 from .terms import Verdict, broken, progressed_at
@@ -175,10 +176,7 @@ async def _keep(
     """Notes what is new of an interaction; one that ended and was seen so before is not noted again."""
     if interaction is None:
         return await jobs.note(job.token, looks=job.looks + 1, due=now + max(pause_of(job, now), retry_after or 0.0))
-    steps, known = (
-        [step.to_wire() for step in interaction.steps or [] if getattr(step, "type", None) != "user_input"],
-        steps_seen(job),
-    )
+    steps, known = [step.to_wire() for step in interaction.steps or [] if is_done(step)], steps_seen(job)
     seen = f"{len(steps)}:{_fingerprint(interaction)}"
     ended = meaning_of(interaction.status).ends_wait
     if seen == job.seen and ended:
