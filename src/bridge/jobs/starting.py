@@ -114,5 +114,7 @@ def _never_began(error: BridgeError) -> bool:
     if isinstance(error, ConnectionFailed):
         return not error.sent
     if isinstance(error, ApiError):  # refused, in the API's own form where it is the server's fault
-        return error.status not in (408, 499) and (error.status < 500 or (error.status == 503 and bool(error.body)))
+        return error.status not in (408, 499) and (
+            error.status < 500 or (error.status == 503 and isinstance(error.body, dict | list))
+        )
     return isinstance(error, InvalidRequest | UnsupportedCapability | NotConfigured)
