@@ -100,6 +100,11 @@ class Interaction(Record):
         return self.steps if isinstance(self.steps, list) else []  # what does not fit is kept as it came
 
     @property
+    def own_steps(self) -> list[Step]:
+        """The steps of the service's own: all but the user's words."""
+        return [step for step in self._steps if getattr(step, "type", None) != "user_input"]
+
+    @property
     def output_text(self) -> str:
         """The text that the answer ends with. Empty where the model said nothing since the user's last words.
 

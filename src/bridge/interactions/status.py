@@ -41,4 +41,5 @@ _UNKNOWN = StatusMeaning(False, False, "none")
 
 def meaning_of(status: str) -> StatusMeaning:
     """The row of a status; the unknown one for a status that is not in the table."""
-    return STATUSES.get(status, _UNKNOWN)
+    # A status that is no text was kept as it came.
+    return STATUSES.get(status, _UNKNOWN) if isinstance(status, str) else _UNKNOWN

@@ -18,12 +18,7 @@ from bridge.interactions import (
     meaning_of,
 )
 
-__all__ = ["Follower", "is_done"]
-
-
-def is_done(step: Step) -> bool:
-    """Whether a step is of the interaction's doing, not of what it was given. One that has no type is."""
-    return getattr(step, "type", None) != "user_input"
+__all__ = ["Follower"]
 
 
 class Follower:
@@ -40,7 +35,8 @@ class Follower:
         self.cursor = getattr(event, "event_id", None) or self.cursor  # one of a later version may have none
         match event:
             case StepStart():
-                if is_done(event.step):  # told once more after a broken connection, it is the same step
+                if getattr(event.step, "type", None) != "user_input":
+                    # Told once more after a broken connection, it is the same step.
                     self._order.setdefault(event.index, len(self._order))
                     self._open[event.index] = [event]
             case StepDelta() if event.index in self._open:
@@ -51,7 +47,7 @@ class Follower:
 
     def look(self, interaction: Interaction) -> Iterator[tuple[int, Step]]:
         """What a stream did not tell: all steps of an interaction that ended, all but the last of one that runs."""
-        steps = [step for step in interaction.steps or [] if is_done(step)]
+        steps = interaction.own_steps
         over = len(steps) if meaning_of(interaction.status).ends_wait else len(steps) - 1
         for place, step in enumerate(steps[: max(over, 0)]):
             yield from self._tell(place, step)

@@ -20,7 +20,6 @@ from bridge.errors import BridgeError, ConnectionFailed, NotFound
 from bridge.interactions import Interaction, Usage, meaning_of
 
 from .agent import Agent
-from .following import is_done
 from .job import Job
 from .stores.store import JobStore
 from .terms import Verdict, broken, progressed_at
@@ -176,14 +175,18 @@ async def _keep(
     """Notes what is new of an interaction; one that ended and was seen so before is not noted again."""
     if interaction is None:
         return await jobs.note(job.token, looks=job.looks + 1, due=now + max(pause_of(job, now), retry_after or 0.0))
-    steps, known = [step.to_wire() for step in interaction.steps or [] if is_done(step)], steps_seen(job)
+    steps, known = [step.to_wire() for step in interaction.own_steps], steps_seen(job)
     seen = f"{len(steps)}:{_fingerprint(interaction)}"
     ended = meaning_of(interaction.status).ends_wait
     if seen == job.seen and ended:
         return job
-    changes: dict[str, Any] = {"status": interaction.status, "looks": job.looks + 1, "due": now + pause_of(job, now)}
+    changes: dict[str, Any] = {
+        "status": _text(interaction.status) or "",
+        "looks": job.looks + 1,
+        "due": now + pause_of(job, now),
+    }
     if seen != job.seen:
-        changes |= {"seen": seen, "progressed": now, "environment_id": interaction.environment_id}
+        changes |= {"seen": seen, "progressed": now, "environment_id": _text(interaction.environment_id)}
         if isinstance(interaction.usage, Usage):
             changes["usage"] = interaction.usage.to_wire()
         # The last one seen before may have grown since; where some were taken back the others may be others.
@@ -195,6 +198,11 @@ async def _keep(
         # Who saw it takes it from here; another comes where that one died.
         changes |= {"ended": now, "due": now + jobs.lease}
     return await jobs.note(job.token, **changes)
+
+
+def _text(value: Any) -> str | None:
+    """A field that is a text; what does not fit is kept by the model as it came, and no column takes it."""
+    return value if isinstance(value, str) else None
 
 
 def steps_seen(job: Job) -> int:

@@ -24,7 +24,6 @@ from bridge._portal import PortalRunner
 from bridge.backend import Backend
 from bridge.errors import BridgeError, InvalidRequest, NotConfigured, UnsupportedCapability
 from bridge.interactions import Interaction, ModelOutput, TextContent, meaning_of
-from bridge.jobs.following import is_done
 from bridge.jobs.job import Job
 from bridge.jobs.looking import Look, look, stop
 from bridge.jobs.stores.sqlite import default_store
@@ -294,9 +293,7 @@ def _listed(listing: dict[str, Any]) -> dict[str, Any]:
 
 def _progress(seen: Look) -> dict[str, Any]:
     """What is there to see of an agent that still runs."""
-    steps = seen.interaction.steps if seen.interaction is not None else None
-    done = sum(is_done(step) for step in steps or [])
-    return {"steps_so_far": done}
+    return {"steps_so_far": len(seen.interaction.own_steps) if seen.interaction is not None else 0}
 
 
 def _trouble(seen: Look) -> dict[str, Any]:
