@@ -9,11 +9,11 @@ import stat
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import httpx2
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from mcp.shared.exceptions import MCPError
 from mcp_types.jsonrpc import HEADER_MISMATCH
@@ -476,57 +476,6 @@ def test_t26_what_other_machines_can_reach_is_not_served_openly(
         server.streamable_http_app(json_response=True)
 
 
-@pytest.mark.covers("mcp:fuzz")
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    body=st.one_of(
-        st.binary(max_size=200),
-        st.fixed_dictionaries(
-            {
-                "jsonrpc": st.sampled_from(["2.0", "1.0", 2]),
-                "id": st.one_of(st.integers(), st.text(max_size=5), st.none()),
-                "method": st.sampled_from(["tools/call", "resources/read", "tools/list", "subscriptions/listen", "x"]),
-            },
-            optional={
-                "params": st.dictionaries(
-                    st.sampled_from(["name", "arguments", "uri", "notifications"]),
-                    st.recursive(
-                        st.none() | st.booleans() | st.integers() | st.text(max_size=20) | st.just("agent_get"),
-                        lambda inner: (
-                            st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=8), inner, max_size=2)
-                        ),
-                        max_leaves=4,
-                    ),
-                )
-            },
-        ).map(lambda value: json.dumps(value).encode()),
-    )
-)
-async def test_t32_no_request_brings_the_server_down(body: bytes) -> None:
-    """Whatever is sent is answered, nothing of the inside is told, and the next request is served."""
-    async with LocalBackend() as local:
-        server = agent_server({"a": {"model": "m"}}, local, handle_key=KEY, jobs=cast(JobStore, _NoJobs()))
-        async with over_http(server) as url:
-            for era in (LATEST_MODERN_VERSION, "2025-06-18"):
-                answer = await post(url, body, token=None, mcp_protocol_version=era)
-                assert answer.status_code < 500
-                assert "Traceback" not in answer.text
-            async with calling(url) as call:
-                assert len((await call.client.list_tools()).tools) == 8
-
-
-class _NoJobs:
-    """A job store without jobs."""
-
-    lease = 30.0
-
-    def now(self) -> float:
-        return 0.0
-
-    async def list(self, **_: Any) -> list[Any]:
-        return []
-
-
 @pytest.mark.covers("mcp:disconnect")
 async def test_t25_a_connection_that_drops_in_the_middle_stops_nothing(
     scripted: Callable[..., LocalBackend], serving: Callable[..., Any]
@@ -608,28 +557,3 @@ async def test_t29_state_is_its_callers_and_its_calls_alone(
             assert (done["status"], done["output_text"]) == ("completed", "Done.")
         async with signed_in(address, "ann") as call:
             assert len((await call("agent_list"))["runs"]) == 1
-
-
-@pytest.mark.covers("mcp:fuzz")
-async def test_t32_a_service_that_answers_nonsense_is_an_error_in_words(jobs: JobStore) -> None:
-    """Of a create, of a look, of a stream: the run is not lost by it."""
-    answers = {"POST": (200, b"{not json"), "GET": (200, b"data: \xff\xff\n\n")}
-
-    async def odd(scope: Any, receive: Any, send: Any) -> None:
-        status, body = answers[scope["method"]]
-        headers = [(b"content-type", b"application/json" if body[:1] == b"{" else b"text/event-stream")]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-
-    transport = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=odd))
-    backend = GeminiBackend(api_key="k" * 20, base_url="https://odd.test", http=transport)
-    server = agent_server({"a": {"model": "m"}}, backend, jobs=jobs, handle_key=KEY)
-    async with transport, backend, calling(server) as call:
-        first = await call.failed("agent_run", input="x", wait_s=0)
-        assert first["error"]
-        answers["POST"] = (200, b'{"id": "v1_x", "status": "in_progress", "object": "interaction"}')
-        run = await call.result("agent_run", input="x", wait_s=1.5)
-        assert run.structured_content["status"] == "in_progress"
-        answers["GET"] = (200, b'{"id": "v1_x", "status": "completed", "steps": []}')
-        done = await call("agent_wait", run_id=run.structured_content["run_id"])
-        assert done["status"] == "completed"
