@@ -1,4 +1,4 @@
-"""What an agent server costs its clients: a call, a cold start, and the memory of runs that are over.
+"""What an agent server costs its clients: a call, a call with a long history, a cold start, and the memory of runs that are over.
 
 The server is the command that users start, on the embedded service in a process of its own. A call is `agent_get` of a run that is
 over, which asks the service nothing: what is measured is the server and its job store. It is held against a tool that does nothing on
@@ -23,6 +23,7 @@ from typing import Any
 from mcp import Client, StdioServerParameters
 
 from benchmarks.rounds import Row, ratio
+from bridge.jobs import Intent, Job, Place, SqliteJobStore
 from tests.environments import ROOT, python_of
 
 __all__ = ["serving"]
@@ -50,7 +51,9 @@ _UNLIMITED = {
     "limits": {"running": 1_000_000, "starts_per_minute": 1_000_000},
 }
 _CALLS, _AT_ONCE = 50, 16
-_TARGET_MS, _TARGET_START = 3.0, 1.3
+# Runs in the store that a call is held against one with a long history, and in that.
+_FEW, _MANY = 10, 10_000
+_TARGET_MS, _TARGET_START, _TARGET_HISTORY = 3.0, 1.3, 1.25
 
 
 @contextmanager
@@ -68,6 +71,7 @@ class _Servers:
     """The commands of the three servers, and what they are started with, in a folder of their own beside a service."""
 
     def __init__(self, folder: Path, service: str) -> None:
+        folder.mkdir(exist_ok=True)
         self.env = {"XDG_DATA_HOME": str(folder), "PYTHONPATH": str(ROOT / "src")}
         config = folder / "config.json"
         config.write_text(json.dumps(_UNLIMITED))
@@ -87,10 +91,15 @@ class _Servers:
             }.items()
         }
 
+    @property
+    def ours_over_http(self) -> list[str]:
+        """Ours over HTTP, as a process that prints its URL."""
+        return [*self.ours, "--http", "--port", "0", "--json"]
+
     def http(self) -> dict[str, list[str]]:
         """All over HTTP, as processes that print their URL."""
         return {
-            "ours": [*self.ours, "--http", "--port", "0", "--json"],
+            "ours": self.ours_over_http,
             "bare": [sys.executable, "-c", _BARE_HTTP],
             "fastmcp": [*self._fastmcp, "http", *self._where],
         }
@@ -173,6 +182,58 @@ async def _cold_starts(servers: _Servers, count: int) -> Row:
     return Row(what, over, f"≤ {_TARGET_START}", over <= _TARGET_START, detail)
 
 
+async def _histories(servers: Mapping[int, _Servers], count: int) -> list[Row]:
+    """What the history of a caller does to each tool: the same calls of two servers, whose stores hold so many of its runs."""
+    async with AsyncExitStack() as stack:
+        clients, ended = {}, {}
+        for size, one in servers.items():
+            url = stack.enter_context(_process(one.ours_over_http, one.env))[0]
+            clients[size] = await stack.enter_async_context(Client(url))
+            ended[size] = await _started(clients[size])
+            await _copied(one.store, size)
+        rows = []
+        for tool in ("agent_run", "agent_wait", "agent_get", "agent_list"):
+            seen: dict[int, list[float]] = {size: [] for size in clients}
+            for _ in range(count + 1):
+                took: dict[int, list[float]] = {size: [] for size in clients}
+                for _ in range(_CALLS // 2):
+                    for size, client in clients.items():
+                        words = {"agent_run": {"input": "Say hello in five words."}, "agent_list": {}}
+                        began = time.perf_counter()
+                        result = await client.call_tool(tool, words.get(tool, {"run_id": ended[size]}))
+                        took[size].append(time.perf_counter() - began)
+                        assert not result.is_error, result
+                for size, values in took.items():
+                    seen[size].append(statistics.median(values))
+            few, many = (seen[size][1:] for size in servers)
+            over = ratio(many, few)
+            detail = f"{statistics.median(many) * 1e3:.2f} ms against {statistics.median(few) * 1e3:.2f} ms"
+            what = f"`{tool}` with {_MANY:,} runs in the job store / with {_FEW}"
+            rows.append(Row(what, over, f"≤ {_TARGET_HISTORY}", over <= _TARGET_HISTORY, detail))
+    return rows
+
+
+async def _copied(store: Path, count: int) -> None:
+    """Makes the newest run of a store into as many, all of the same caller."""
+    jobs = SqliteJobStore(store)
+    gate = asyncio.Semaphore(_AT_ONCE)
+    [run] = await jobs.list(limit=1)
+    steps = await jobs.steps(run.token)
+
+    async def copied(run: Job, number: int) -> None:
+        place = Place(thread=f"{run.thread.rpartition(':')[0]}:run_{number:016x}", exact=run.place, path=run.place)
+        intent = Intent(place=place, name=run.name, target=run.target, backend=run.backend, terms=run.terms)
+        async with gate:
+            job, _ = await jobs.intend(intent)
+            await jobs.bind(job.token, f"v1_copied_{number}", run.status)
+            await jobs.keep_steps(job.token, steps)
+            await jobs.note(job.token, ended=run.ended, usage=run.usage)
+            await jobs.settle(job.token)
+
+    await asyncio.gather(*(copied(run, number) for number in range(1, count)))
+    await jobs.aclose()
+
+
 async def _memory(servers: _Servers, runs: int) -> list[Row]:
     """What runs that are over leave in the server's memory and in its job store."""
 
@@ -185,7 +246,7 @@ async def _memory(servers: _Servers, runs: int) -> list[Row]:
 
         await asyncio.gather(*(one() for _ in range(count)))
 
-    with _process(servers.http()["ours"], servers.env) as (url, pid):
+    with _process(servers.ours_over_http, servers.env) as (url, pid):
         async with Client(url) as client:
             await many(client, max(100, runs // 5))  # what grows once
             before = _rss(pid), _size(servers.store)
@@ -223,11 +284,13 @@ def _size(store: Path) -> int:
 def serving(count: int, runs: int) -> list[Row]:
     """The rows of MCP servers."""
 
-    async def all_of(servers: _Servers) -> list[Row]:
+    async def all_of(folder: Path, service: str) -> list[Row]:
+        servers = _Servers(folder / "servers", service)
         rows = await _latencies(servers, count)
+        rows += await _histories({size: _Servers(folder / str(size), service) for size in (_FEW, _MANY)}, count)
         return [*rows, await _cold_starts(servers, count), *await _memory(servers, runs)]
 
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         service = stack.enter_context(_process([_COMMAND, "serve", "--port", "0", "--json"], {}))[0]
-        return asyncio.run(all_of(_Servers(Path(folder), service)))
+        return asyncio.run(all_of(Path(folder), service))
