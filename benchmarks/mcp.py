@@ -23,8 +23,9 @@ from typing import Any
 from mcp import Client, StdioServerParameters
 
 from benchmarks.rounds import Row, ratio
-from bridge.jobs import Intent, Job, Place, SqliteJobStore
+from bridge.jobs import SqliteJobStore
 from tests.environments import ROOT, python_of
+from tests.mcp.history import copied
 
 __all__ = ["serving"]
 
@@ -190,7 +191,9 @@ async def _histories(servers: Mapping[int, _Servers], count: int) -> list[Row]:
             url = stack.enter_context(_process(one.ours_over_http, one.env))[0]
             clients[size] = await stack.enter_async_context(Client(url))
             ended[size] = await _started(clients[size])
-            await _copied(one.store, size)
+            jobs = SqliteJobStore(one.store)
+            await copied(jobs, size - 1)
+            await jobs.aclose()
         rows = []
         for tool in ("agent_run", "agent_wait", "agent_get", "agent_list"):
             seen: dict[int, list[float]] = {size: [] for size in clients}
@@ -211,27 +214,6 @@ async def _histories(servers: Mapping[int, _Servers], count: int) -> list[Row]:
             what = f"`{tool}` with {_MANY:,} runs in the job store / with {_FEW}"
             rows.append(Row(what, over, f"≤ {_TARGET_HISTORY}", over <= _TARGET_HISTORY, detail))
     return rows
-
-
-async def _copied(store: Path, count: int) -> None:
-    """Makes the newest run of a store into as many, all of the same caller."""
-    jobs = SqliteJobStore(store)
-    gate = asyncio.Semaphore(_AT_ONCE)
-    [run] = await jobs.list(limit=1)
-    steps = await jobs.steps(run.token)
-
-    async def copied(run: Job, number: int) -> None:
-        place = Place(thread=f"{run.thread.rpartition(':')[0]}:run_{number:016x}", exact=run.place, path=run.place)
-        intent = Intent(place=place, name=run.name, target=run.target, backend=run.backend, terms=run.terms)
-        async with gate:
-            job, _ = await jobs.intend(intent)
-            await jobs.bind(job.token, f"v1_copied_{number}", run.status)
-            await jobs.keep_steps(job.token, steps)
-            await jobs.note(job.token, ended=run.ended, usage=run.usage)
-            await jobs.settle(job.token)
-
-    await asyncio.gather(*(copied(run, number) for number in range(1, count)))
-    await jobs.aclose()
 
 
 async def _memory(servers: _Servers, runs: int) -> list[Row]:

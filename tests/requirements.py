@@ -1862,6 +1862,7 @@ MCP: tuple[Requirement, ...] = (
     ),
     R("mcp:limits", "Each caller is held to limits of runs, starts, tokens and words.", "issue: mcp, T23"),
     R("mcp:limits:usd", "A caller is held to a limit in money, where the prices are known.", "issue: mcp, T23"),
+    R("mcp:history", "A call costs the same however many runs the job store holds.", "ours"),
     R("mcp:many", "200 runs at once on one server are each their own.", "issue: mcp"),
     R("mcp:logging", "The logging of the process is left alone.", "issue: mcp"),
     R("mcp:tool-server", "Tools that were defined once are served over MCP, whoever defined them.", "issue: mcp"),
