@@ -278,6 +278,18 @@ async def test_t12_t17_what_is_anothers_is_as_unknown_as_what_never_was(era: str
         assert [one["run_id"] for one in (await bob("agent_list"))["runs"]] == [own["run_id"]]
 
 
+@pytest.mark.covers("mcp:resources:updates")
+async def test_what_is_listened_to_is_bounded(backend: LocalBackend, serving: Callable[..., Any]) -> None:
+    """A URI longer than any is not kept for a listener, though it carries a handle of the caller's own."""
+    async with calling(serving(backend)) as call:
+        run = await call("agent_run", agent="antigravity", input="Write 'a' to a.txt")
+        with pytest.raises(MCPError, match="Unknown resource"):
+            async with call.client.listen(resource_subscriptions=[run["files"][0] + "x" * 2_000]):
+                pass
+        async with call.client.listen(resource_subscriptions=[run["files"][0]]):
+            pass
+
+
 @pytest.mark.covers("mcp:handles")
 @given(text=st.text(), owner=st.text(), other=st.text())
 def test_t18_only_what_was_made_is_read(text: str, owner: str, other: str) -> None:

@@ -13,11 +13,11 @@ from mcp_types import Tool, ToolAnnotations
 from .settings import AgentSettings
 from .views import RUN_SCHEMA, or_null
 
-__all__ = ["INSTRUCTIONS", "MAX_CHARS", "MAX_WAIT", "tools_for"]
+__all__ = ["INSTRUCTIONS", "MAX_CHARS", "MAX_URI", "MAX_WAIT", "tools_for"]
 
 # Seconds: below the time-outs of clients, of which 60 is the commonest, so that a call ends before its client gives up.
 WAIT, MAX_WAIT = 20, 50
-MAX_CHARS = 50_000
+MAX_CHARS, MAX_URI = 50_000, 2_000
 
 INSTRUCTIONS = (
     "These tools start agents that work elsewhere, for seconds or for an hour. agent_run starts one and gives a run_id; agent_wait waits "
@@ -35,7 +35,7 @@ _WAIT_S = {
     "description": "seconds to wait for the end; 0 answers at once",
 }
 _PATH = {"type": "string", "maxLength": 1_000}
-_URI = {"type": "string", "maxLength": 2_000}
+_URI = {"type": "string", "maxLength": MAX_URI}
 _OBJECTS = {"type": "array", "items": {"type": "object"}}
 
 

@@ -36,7 +36,7 @@ from .files import MAX_ENTRIES, backends_of, entries_of, listed_for, read_file, 
 from .limits import Gate, Limits
 from .places import Place, inside, place_of, run_uri
 from .runs import Run, Runs, fresh_id
-from .schemas import WAIT, tools_for
+from .schemas import MAX_URI, WAIT, tools_for
 from .settings import AgentSettings
 from .views import page, run_view, steps_page, summary_of
 
@@ -250,8 +250,8 @@ class AgentTools:
         return dumped(steps_page(run.steps, after))
 
     async def may_read(self, owner: str, uri: str) -> bool:
-        """Whether a URI carries a handle of this owner's."""
-        place = place_of(uri)
+        """Whether a URI carries a handle of this owner's, and is none that nothing has: it is kept for as long as its listener is there."""
+        place = place_of(uri) if len(uri) <= MAX_URI else None
         return place is not None and (await self.handles()).read(owner, place.kind, place.handle) is not None
 
     async def looked(self, run: Run) -> Run:
