@@ -13,7 +13,8 @@ import pytest
 
 from tests.requirements import REQUIREMENTS, SKIPS
 
-pytestmark = pytest.mark.covers("repo:manifest")
+# Collecting the whole tree takes half a minute on a machine that is busy.
+pytestmark = [pytest.mark.covers("repo:manifest"), pytest.mark.timeout(330)]
 
 ROOT = Path(__file__).parents[1]
 

@@ -96,13 +96,14 @@ class Interaction(Record):
     cached_content: str | None = None
 
     @property
-    def _steps(self) -> list[Step]:
-        return self.steps if isinstance(self.steps, list) else []  # what does not fit is kept as it came
+    def step_list(self) -> list[Step]:
+        """The steps; none where there are none, or where what came as such is no list and was kept as it came."""
+        return self.steps if isinstance(self.steps, list) else []
 
     @property
     def own_steps(self) -> list[Step]:
         """The steps of the service's own: all but the user's words."""
-        return [step for step in self._steps if getattr(step, "type", None) != "user_input"]
+        return [step for step in self.step_list if getattr(step, "type", None) != "user_input"]
 
     @property
     def output_text(self) -> str:
@@ -112,7 +113,7 @@ class Interaction(Record):
         a medium) ends it, while thoughts do not, as in the official client.
         """
         parts: list[str] = []
-        for step in reversed(self._steps):
+        for step in reversed(self.step_list):
             kind = getattr(step, "type", None)
             if kind == "user_input":
                 break
@@ -132,12 +133,12 @@ class Interaction(Record):
     @property
     def output_content(self) -> list[Content]:
         """Everything the model said in this turn, in order: texts and media."""
-        return [c for step in self._steps if isinstance(step, ModelOutput) for c in step.content or []]
+        return [c for step in self.step_list if isinstance(step, ModelOutput) for c in step.content or []]
 
     @property
     def pending_calls(self) -> list[FunctionCall]:
         """The function calls that wait for the caller's answer."""
-        return pending_calls(self._steps)
+        return pending_calls(self.step_list)
 
 
 class _CreateInteraction(Model):

@@ -176,8 +176,8 @@ class Progress:
                 name: value for name, value in whole.to_wire().items() if name in ("id", "object", "model", "agent")
             }
             events.append(InteractionCreated(interaction=Interaction.parse({**begun, "status": "in_progress"})))
-        have = self._assembler.interaction().steps or []
-        steps = _aligned(list(whole.steps or []), have)
+        have = self._assembler.interaction().step_list
+        steps = _aligned(whole.step_list, have)
         indexes = sorted(self._stopped)
         following = indexes[-1] + 1 if indexes else 0
         for number, step in enumerate(steps):

@@ -107,7 +107,7 @@ def events_of(interaction: Interaction) -> Iterator[Event]:
     """An interaction told as the events of its stream, every step at once."""
     first = (interaction.continuation_ids or [interaction.id])[0]
     yield InteractionCreated(interaction=interaction.replace(id=first, steps=None))
-    for index, step in enumerate(interaction.steps or []):
+    for index, step in enumerate(interaction.step_list):
         yield StepStart(index=index, step=step)
         yield StepStop(index=index)
     yield InteractionCompleted(interaction=interaction)

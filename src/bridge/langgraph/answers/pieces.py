@@ -119,7 +119,7 @@ class Pieces:
             pieces += [
                 self._begin(_call(call.id, call.name, json.dumps(call.arguments))) for call in interaction.pending_calls
             ]
-        steps = [step.to_wire() for step in interaction.steps or []]
+        steps = [step.to_wire() for step in interaction.step_list]
         anchor = self._plan.anchor(_said(self.blocks), id=interaction.id, steps=steps)
         return Ending(pieces, metadata_of(interaction, requested), usage_of(interaction.usage), {ANCHOR: anchor})
 

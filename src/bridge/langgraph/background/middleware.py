@@ -278,7 +278,7 @@ def _told(job: Job, **facts: Any) -> _Told:
 
 def _answer(interaction: Interaction) -> str:
     """All that the agent said, one paragraph or more for each time it did."""
-    said = [step.content or [] for step in interaction.steps or [] if isinstance(step, ModelOutput)]
+    said = [step.content or [] for step in interaction.step_list if isinstance(step, ModelOutput)]
     texts = ["".join(part.text for part in content if isinstance(part, TextContent)) for content in said]
     return "\n\n".join(text for text in texts if text)
 

@@ -414,9 +414,8 @@ class Runs:
         if job.ended is not None and not unsure:
             return await self._given_up(run) if run.calls or run.goes_on else True
         if job.interaction_id is None:
-            raise ToolError(
-                "nothing tells whether this run was started, so there is nothing to stop; it ends at its deadline"
-            )
+            ends = "" if job.deadline is None else "; it ends at its deadline"
+            raise ToolError(f"nothing tells whether this run was started, so there is nothing to stop{ends}")
         if agent is None:
             raise ToolError(f"this server has no agent {run.facts['agent']!r} any more, which does this run")
         seen = await stop(job, agent.runs, self.jobs, "abandoned")
