@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from typing import Any
 
+import httpx2
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
+from bridge.backends.gemini import GeminiBackend
 from bridge.errors import (
     ApiError,
     AuthenticationFailed,
@@ -206,3 +210,21 @@ async def test_a_turn_that_is_not_over_is_told_as_it_stands(script: Script, url:
     script.tells("So far", status=status)
     answer = await chat_of(url).ainvoke("hi")
     assert (answer.content, answer.response_metadata["status"]) == ("So far", status)
+
+
+@pytest.mark.covers("model:unknown:invalid")
+@pytest.mark.parametrize("steps", [{"a": 1}, "text", 7, [1, None, {"no": "type"}], None])
+async def test_an_answer_whose_steps_are_none_is_an_empty_one(steps: Any) -> None:
+    """What a service says instead of its steps breaks no reader of it."""
+    body = {"id": "v1_x", "status": "completed", "object": "interaction", "steps": steps}
+
+    async def odd(scope: Any, receive: Any, send: Any) -> None:
+        headers = [(b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": json.dumps(body).encode()})
+
+    async with (
+        httpx2.AsyncClient(transport=httpx2.ASGITransport(app=odd)) as http,
+        GeminiBackend(api_key="k" * 20, base_url="https://odd.test", http=http) as backend,
+    ):
+        assert (await ChatInteractions(model="m", backend=backend).ainvoke("Hello.")).text == ""
