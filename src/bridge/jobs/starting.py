@@ -83,6 +83,11 @@ async def made(
     async with alive(jobs, job.token):
         try:
             interaction = await create()
+            # What does not fit is kept as it came, so an id may be anything.
+            if not isinstance(interaction.id, str) or not interaction.id:
+                raise OutcomeUnknown(
+                    f"{job.name}: the service answered a start without an id; nothing tells whether it runs"
+                )
         except BridgeError as error:
             if started := seen():  # it runs, or ran: who comes by again finds it
                 await jobs.bind(job.token, started)
@@ -96,9 +101,10 @@ async def made(
 
 async def bound(jobs: JobStore, job: Job, interaction: Interaction) -> Job:
     """The job with the interaction that was paid for. Where the store is away for longer, the error names both."""
+    status = interaction.status if isinstance(interaction.status, str) else ""
     for pause in _BIND_PAUSES:
         try:
-            return await jobs.bind(job.token, interaction.id, interaction.status)
+            return await jobs.bind(job.token, interaction.id, status)
         except (ConnectionFailed, NotConfigured) as error:
             failure = error
             await asyncio.sleep(pause)
