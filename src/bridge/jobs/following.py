@@ -32,7 +32,9 @@ class Follower:
 
     def add(self, event: Event) -> Iterator[tuple[int, Step]]:
         """The step that this event ends, if there is one that was not told."""
-        self.cursor = getattr(event, "event_id", None) or self.cursor  # one of a later version may have none
+        # One of a later version may have none, and what does not fit is kept as it came.
+        if isinstance(told := getattr(event, "event_id", None), str) and told:
+            self.cursor = told
         match event:
             case StepStart():
                 if getattr(event.step, "type", None) != "user_input":
