@@ -153,7 +153,8 @@ async def _progress(job: Job, backend: Agent, jobs: JobStore, now: float) -> Job
         try:
             async with asyncio.timeout(_EVENTS_WITHIN):
                 async for event in events:
-                    told = getattr(event, "event_id", None)  # one of a later version may have none, or one that is no text
+                    # One of a later version may have none, or one that is no text.
+                    told = getattr(event, "event_id", None)
                     cursor = told if isinstance(told, str) and told else cursor
         finally:
             if isinstance(events, AsyncGenerator):
