@@ -18,7 +18,13 @@ from bridge.interactions import (
     meaning_of,
 )
 
-__all__ = ["Follower"]
+__all__ = ["Follower", "cursor_after"]
+
+
+def cursor_after(event: Event, cursor: str | None) -> str | None:
+    """The event that a broken stream goes on from: this one, or that of before where it has no id, or one that is no text."""
+    told = getattr(event, "event_id", None)
+    return told if isinstance(told, str) and told else cursor
 
 
 class Follower:
@@ -32,9 +38,7 @@ class Follower:
 
     def add(self, event: Event) -> Iterator[tuple[int, Step]]:
         """The step that this event ends, if there is one that was not told."""
-        # One of a later version may have none, and what does not fit is kept as it came.
-        if isinstance(told := getattr(event, "event_id", None), str) and told:
-            self.cursor = told
+        self.cursor = cursor_after(event, self.cursor)
         match event:
             case StepStart():
                 if getattr(event.step, "type", None) != "user_input":

@@ -20,6 +20,7 @@ from bridge.errors import BridgeError, ConnectionFailed, NotFound
 from bridge.interactions import Interaction, Usage, meaning_of
 
 from .agent import Agent
+from .following import cursor_after
 from .job import Job
 from .stores.store import JobStore
 from .terms import Verdict, broken, progressed_at
@@ -153,9 +154,7 @@ async def _progress(job: Job, backend: Agent, jobs: JobStore, now: float) -> Job
         try:
             async with asyncio.timeout(_EVENTS_WITHIN):
                 async for event in events:
-                    # One of a later version may have none, or one that is no text.
-                    told = getattr(event, "event_id", None)
-                    cursor = told if isinstance(told, str) and told else cursor
+                    cursor = cursor_after(event, cursor)
         finally:
             if isinstance(events, AsyncGenerator):
                 await events.aclose()
