@@ -23,7 +23,7 @@ from bridge.backends.local import LocalBackend
 from bridge.errors import BridgeError, InvalidRequest, NotConfigured, ToolRefused, UnsupportedCapability
 from bridge.jobs import JobStore, SqliteJobStore
 from bridge.jobs.prices import usd_of
-from bridge.mcp import DEFAULT_AGENTS, Limits, SharedToken, agent_server, servers, tool_server
+from bridge.mcp import DEFAULT_AGENTS, Limits, SharedToken, agent_server, servers, tool_server, updates
 from bridge.mcp.agents import limits as limiting
 from bridge.tools import CodeExecution, ToolError, Tools, WebSearch
 from tests.mcp.calling import ASKING, AUTH, ERAS, KEY, TOOLS, Held, Tokens, calling, output, served
@@ -247,9 +247,56 @@ async def test_runs_of_another_day_are_not_counted(
 
 
 @pytest.mark.covers("mcp:limits")
+async def test_t23_so_many_calls_of_a_caller_wait_at_once(
+    scripted: Callable[..., LocalBackend], serving: Callable[..., Any]
+) -> None:
+    """One more is refused before it starts anything; once one is over, another may."""
+    held = Held()
+    async with calling(serving(scripted(held), ASKING, limits=Limits(waiting=2))) as call:
+        run = (await call("agent_run", input="Think.", wait_s=0))["run_id"]
+        begun = [asyncio.Event() for _ in range(2)]
+
+        async def wait(waits: asyncio.Event) -> Any:
+            async def told(progress: float, total: float | None, message: str | None) -> None:
+                waits.set()
+
+            done = await call.client.call_tool("agent_wait", {"run_id": run}, progress_callback=told)
+            return done.structured_content
+
+        waiting = [asyncio.create_task(wait(event)) for event in begun]
+        async with asyncio.timeout(20):
+            for event in begun:
+                await event.wait()
+        assert "2 calls wait already" in await call.refused("agent_run", input="More.", wait_s=0)
+        assert "agent_get shows a run" in await call.refused("agent_wait", run_id=run)
+        assert (await call("agent_get", run_id=run))["status"] == "in_progress"
+        held.let.set()
+        assert [(await one)["output_text"] for one in waiting] == ["done", "done"]
+        assert (await call("agent_wait", run_id=run))["status"] == "completed"
+        assert len((await call("agent_list"))["runs"]) == 1
+
+
+@pytest.mark.covers("mcp:resources:updates", "mcp:limits")
+async def test_t23_a_caller_listens_on_so_many_streams_at_once(
+    backend: LocalBackend, serving: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another stream is refused until one is closed."""
+    monkeypatch.setattr(updates, "_STREAMS", 1)
+    async with calling(serving(backend)) as call:
+        run = await call("agent_run", input="Hello.")
+        uri = f"agent://runs/{run['run_id']}"
+        async with call.client.listen(resource_subscriptions=[uri]):
+            with pytest.raises(MCPError, match="1 streams at once"):
+                async with call.client.listen(resource_subscriptions=[uri]):
+                    pass
+        async with asyncio.timeout(20), call.client.listen(resource_subscriptions=[uri]):
+            pass
+
+
+@pytest.mark.covers("mcp:limits")
 def test_limits_are_whole_numbers() -> None:
     """And have defaults."""
-    assert Limits() == Limits(running=256, starts_per_minute=600, tokens_per_day=None, input_chars=200_000)
+    assert Limits() == Limits(running=256, waiting=512, starts_per_minute=600, tokens_per_day=None, input_chars=200_000)
     for wrong in ({"running": 0}, {"running": None}, {"tokens_per_day": 1.5}, {"input_chars": True}):
         with pytest.raises(InvalidRequest, match=rf"limits\.{next(iter(wrong))} is a whole number"):
             Limits(**wrong)

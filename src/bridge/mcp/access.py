@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
@@ -13,7 +16,7 @@ from mcp.server.auth.settings import AuthSettings
 
 from bridge.errors import InvalidRequest
 
-__all__ = ["LOCAL", "SharedToken", "owner_of"]
+__all__ = ["LOCAL", "AtOnce", "SharedToken", "owner_of"]
 
 # The caller where nobody signs in: whoever may start this process or reach it on this machine.
 LOCAL = "local"
@@ -30,6 +33,26 @@ def owner_of(request: Any) -> str:
         return LOCAL
     principal = json.dumps(principal_components(user.access_token))
     return hashlib.sha256(principal.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+class AtOnce:
+    """What each caller may have at once of something that lasts, in this process."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._taken: Counter[str] = Counter()
+
+    @contextmanager
+    def one(self, owner: str, refusal: Exception) -> Iterator[None]:
+        """One more for as long as the block runs. Raises `refusal` where the caller has as many as there may be."""
+        if self._taken[owner] >= self._most:
+            raise refusal
+        self._taken[owner] += 1
+        try:
+            yield
+        finally:
+            self._taken[owner] -= 1
+            self._taken = +self._taken  # nobody is remembered who has none
 
 
 class SharedToken:

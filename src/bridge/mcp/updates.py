@@ -18,13 +18,14 @@ from mcp.shared.exceptions import MCPError
 from mcp.shared.subscriptions import ResourceUpdated
 from mcp_types import INVALID_PARAMS, EmptyResult, SubscribeRequestParams, UnsubscribeRequestParams
 
-from .access import owner_of
+from .access import AtOnce, owner_of
 from .text import cleaned
 
 __all__ = ["Updates"]
 
-# Seconds within which a client takes a notification; and the most resources that one connection may subscribe to.
-_TAKEN_WITHIN, _MOST = 2.0, 1_000
+# Seconds within which a client takes a notification; the most resources that one connection may subscribe to, and the most streams
+# that one caller may listen on at once.
+_TAKEN_WITHIN, _MOST, _STREAMS = 2.0, 1_000, 64
 
 
 class Updates:
@@ -33,6 +34,7 @@ class Updates:
     def __init__(self, may_read: Callable[[str, str], Awaitable[bool]]) -> None:
         self.bus = InMemorySubscriptionBus()
         self._may_read = may_read
+        self._listening = AtOnce(_STREAMS)
         self._subscribed: WeakKeyDictionary[Connection, set[str]] = WeakKeyDictionary()
 
     async def publish(self, uris: Iterable[str]) -> None:
@@ -53,6 +55,9 @@ class Updates:
         if ctx.method == "subscriptions/listen":
             for uri in ((ctx.params or {}).get("notifications") or {}).get("resourceSubscriptions") or ():
                 await self._check(ctx, str(uri))
+            refusal = MCPError(INVALID_PARAMS, f"A caller may listen on {_STREAMS} streams at once: close one")
+            with self._listening.one(owner_of(ctx.request), refusal):
+                return await call_next(ctx)
         return await call_next(ctx)
 
     def serve(self, server: MCPServer[Any]) -> None:

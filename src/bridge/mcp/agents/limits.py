@@ -27,18 +27,19 @@ _PAGE = 500
 class Limits:
     """The limits of each caller. None is no limit.
 
-    `tokens_per_day` and `usd_per_day` count what runs that were started in the last 24 hours are known to have used. `input_chars`
+    `running` bounds runs under way, `waiting` the calls that wait for one. `tokens_per_day` and `usd_per_day` count what runs that were started in the last 24 hours are known to have used. `input_chars`
     bounds the words of one run, and with them its files, whose contents may have four times as many.
     """
 
     running: int = 256
+    waiting: int = 512
     starts_per_minute: int = 600
     tokens_per_day: int | None = None
     usd_per_day: float | None = None
     input_chars: int = 200_000
 
     def __post_init__(self) -> None:
-        for name in ("running", "starts_per_minute", "tokens_per_day", "input_chars"):
+        for name in ("running", "waiting", "starts_per_minute", "tokens_per_day", "input_chars"):
             limit = getattr(self, name)
             optional = limit is None and name == "tokens_per_day"
             if not optional and not (type(limit) is int and limit > 0):

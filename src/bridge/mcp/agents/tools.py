@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from bridge.jobs.stores.sqlite import default_path
 from bridge.jobs.stores.store import JobStore
 from bridge.tools import ToolError
 
-from ..access import owner_of
+from ..access import AtOnce, owner_of
 from ..base import ServedTool, success
 from ..handles import Handles, Kind, load_key
 from ..tasks import MODERN
@@ -60,6 +61,7 @@ class AgentTools:
         self.known_handles: Handles | None = None
         self._limits = limits
         self._gate = Gate(limits, jobs)
+        self._waits = AtOnce(limits.waiting)
         self._runs = runs
         # Calls whose form was put away unanswered. Another server may ask once more, which does no harm.
         self._dismissed: dict[tuple[str, str], None] = {}
@@ -88,6 +90,10 @@ class AgentTools:
     # --- the tools
 
     async def _agent_run(self, given: dict[str, Any], context: Context) -> CallToolResult | InputRequiredResult:
+        with self._waiting(context):  # refused before anything is started
+            return await self._ran(given, context)
+
+    async def _ran(self, given: dict[str, Any], context: Context) -> CallToolResult | InputRequiredResult:
         owner, handles = owner_in(context), await self.handles()
         if context.request_state is not None:  # it was started, and its client brings what was asked for
             return await self._waited(await self._runs.again(owner, context.request_state), given, context)
@@ -128,7 +134,14 @@ class AgentTools:
         return await self._waited(run, given, context) if problem is None else await self.result(run, problem)
 
     async def _agent_wait(self, given: dict[str, Any], context: Context) -> CallToolResult | InputRequiredResult:
-        return await self._waited(await self.run_of(owner_in(context), given["run_id"]), given, context)
+        with self._waiting(context):
+            return await self._waited(await self.run_of(owner_in(context), given["run_id"]), given, context)
+
+    def _waiting(self, context: Context) -> AbstractContextManager[None]:
+        refusal = ToolError(
+            f"{self._limits.waiting} calls wait already, and no more may: agent_get shows a run without waiting"
+        )
+        return self._waits.one(owner_in(context), refusal)
 
     async def _waited(self, run: Run, given: dict[str, Any], context: Context) -> CallToolResult | InputRequiredResult:
         """What a call gives that waits for a run: the run, or what its client has to ask its user first."""
