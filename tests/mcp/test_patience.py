@@ -108,6 +108,30 @@ async def test_a_list_of_files_that_does_not_come_costs_no_result(
     assert (run["status"], run["files"]) == ("completed", [])
 
 
+@pytest.mark.covers("mcp:wait:stalled")
+async def test_a_file_that_does_not_come_is_told_of(
+    serving: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a list that does not, to who asks for it."""
+
+    class Files:
+        async def list(self, *_: Any, **__: Any) -> AsyncIterator[Any]:
+            await asyncio.Event().wait()
+            yield
+
+        async def read(self, *_: Any) -> bytes:
+            await asyncio.Event().wait()
+            return b""
+
+    async with LocalBackend() as backend, calling(serving(backend)) as call:
+        run = await call("agent_run", agent="antigravity", input="Write 'a' to a.txt")
+        (uri,) = run["files"]
+        monkeypatch.setattr(files_module, "_GIVEN_WITHIN", 0.2)
+        monkeypatch.setattr(backend, "files", Files())
+        for tool, given in (("agent_files", {"run_id": run["run_id"]}), ("agent_read_file", {"uri": uri})):
+            assert "did not give it within 0.2 seconds" in await call.refused(tool, **given)
+
+
 @pytest.mark.covers("mcp:wait:stalled", "mcp:cancel")
 @pytest.mark.usefixtures("impatient")
 async def test_a_start_that_takes_long_is_not_waited_for(serving: Callable[..., Any]) -> None:

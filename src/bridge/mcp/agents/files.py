@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, cast
 
 from bridge.backend import Backend
@@ -22,8 +23,8 @@ __all__ = ["MAX_ENTRIES", "entries_of", "read_file", "text_of", "with_files"]
 MAX_ENTRIES = 500
 _MAX_BYTES = 20 * 1024**2
 _WORKSPACE = "workspace"
-# Seconds that the list of files beside a result may take.
-_LISTED_WITHIN = 10.0
+# Seconds that the list of files beside a result may take, and those for which a caller waits who asks for a list or a file.
+_LISTED_WITHIN, _GIVEN_WITHIN = 10.0, 30.0
 # Source: Interactions API reference, "Source": inline sources of 1 MiB each and 2 MiB in all.
 _MAX_SOURCE, _MAX_SOURCES = 1024**2, 2 * 1024**2
 
@@ -39,7 +40,14 @@ def backends_of(agents: Mapping[str, AgentSettings]) -> list[Backend]:
 async def entries_of(
     backends: Sequence[Backend], environment: str, handle: str, path: str = "", most: int = MAX_ENTRIES
 ) -> tuple[list[dict[str, Any]], bool]:
-    """What lies below a path of an environment, and whether there is more. Raises `NotFound`."""
+    """What lies below a path of an environment, and whether there is more. Raises `NotFound`, and `ToolError` where it takes too long."""
+    async with _in_time():
+        return await _entries(backends, environment, handle, path, most)
+
+
+async def _entries(
+    backends: Sequence[Backend], environment: str, handle: str, path: str, most: int
+) -> tuple[list[dict[str, Any]], bool]:
     found: list[dict[str, Any]] = []
     backend = await _home_of(backends, environment)
     async for entry in backend.files.list(environment, path, recursive=True):
@@ -54,12 +62,22 @@ async def entries_of(
 
 
 async def read_file(backends: Sequence[Backend], environment: str, path: str) -> tuple[bytes, str]:
-    """A file's bytes and its MIME type. Raises `NotFound`, and `ToolError` where it is too large."""
-    backend = await _home_of(backends, environment)
-    data = await backend.files.read(environment, inside(path, "uri"))
+    """A file's bytes and its MIME type. Raises `NotFound`, and `ToolError` where it is too large or takes too long."""
+    async with _in_time():
+        backend = await _home_of(backends, environment)
+        data = await backend.files.read(environment, inside(path, "uri"))
     if len(data) > _MAX_BYTES:
         raise ToolError(f"uri: the file has {len(data)} bytes, and at most {_MAX_BYTES} can be read here")
     return data, type_of(path)
+
+
+@asynccontextmanager
+async def _in_time() -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(_GIVEN_WITHIN):
+            yield
+    except TimeoutError:
+        raise ToolError(f"the service did not give it within {_GIVEN_WITHIN:g} seconds; ask again") from None
 
 
 async def _home_of(backends: Sequence[Backend], environment: str) -> Backend:
