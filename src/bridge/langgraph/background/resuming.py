@@ -133,7 +133,8 @@ class GraphResumer:
         if len(segments) > len(outer) + 1 or (outer and not snapshot.tasks):
             return True  # what a retry keeps nobody can look into; or it has ended, and the graph around it does not know yet
         if not _stands_still(snapshot):
-            return False  # it failed, or waits for a human's word
+            # It failed, or waits for a human's word; or it parked for the job and died before the graph around it knew.
+            return _parked(job, snapshot) is not None
         return snapshot.values.get("job") == job.token or any(task.id == start for task in snapshot.tasks)
 
 
