@@ -1803,6 +1803,7 @@ MCP: tuple[Requirement, ...] = (
         "issue: mcp",
     ),
     R("mcp:asked:left", "What nobody answers, and what no form may ask for, is left to the caller.", "issue: mcp, T31"),
+    R("mcp:asked:again", "No question makes a client start a run twice: a start without a key asks nothing.", "ours"),
     R(
         "mcp:asked:restart",
         "An answer reaches whichever server of the key it is brought to, and starts nothing twice.",

@@ -68,7 +68,7 @@ async def test_a_person_answers_and_the_call_goes_on(
         server = serving(backend, ASKING)
         target = server if way == "memory" else await stack.enter_async_context(over_http(server))
         call = await stack.enter_async_context(with_forms(target, person, era))
-        run = await call("agent_run", input="Look.")
+        run = await call("agent_run", input="Look.", idempotency_key="k")
         assert (run["status"], run["output_text"], run["pending_calls"]) == ("completed", "Done.", [])
         assert len((await call("agent_list"))["runs"]) == 1
     assert [params.message for params in person.shown] == [
@@ -77,6 +77,21 @@ async def test_a_person_answers_and_the_call_goes_on(
         "helper asks: look_up\nwhat: more",
     ]
     assert [answer["result"] for answer in told.answers] == ["Yes."]
+
+
+@pytest.mark.covers("mcp:asked:again")
+async def test_a_start_that_may_not_be_made_again_asks_nothing(
+    scripted: Callable[..., LocalBackend], serving: Callable[..., Any]
+) -> None:
+    """In the protocol whose clients make the call again to answer: one that begins anew would pay twice. Waiting asks."""
+    told, person = Told(), Person({"result": "Blue."})
+    async with with_forms(serving(scripted([function_call("look_up")], told), ASKING), person, "auto") as call:
+        run = await call("agent_run", input="Look.")
+        assert [pending["name"] for pending in run["pending_calls"]] == ["look_up"]
+        assert run["next"].startswith(f"agent_wait(run_id='{run['run_id']}') asks the user")
+        assert person.shown == []
+        assert (await call("agent_wait", run_id=run["run_id"]))["output_text"] == "Done."
+        assert len((await call("agent_list"))["runs"]) == 1
 
 
 @pytest.mark.covers("mcp:asked")
@@ -113,7 +128,7 @@ async def test_what_a_person_does_not_answer_is_left_to_the_caller(
     """They are not asked again; the caller answers."""
     person, told = Person(answer), Told()
     async with with_forms(serving(scripted([function_call("look_up")], told), ASKING), person, era) as call:
-        run = await call("agent_run", input="Look.")
+        run = await call("agent_run", input="Look.", idempotency_key="k")
         (pending,) = run["pending_calls"]
         assert (await call("agent_wait", run_id=run["run_id"]))["pending_calls"] == [pending]
         assert len(person.shown) == 1
@@ -154,7 +169,7 @@ async def test_an_answer_reaches_a_server_that_was_started_meanwhile(
     def server(jobs: JobStore, key: bytes = KEY) -> Any:
         return agent_server(ASKING, backend, jobs=jobs, handle_key=key)
 
-    arguments = {"input": "Look."}
+    arguments = {"input": "Look.", "idempotency_key": "k"}
     one, two = SqliteJobStore(tmp_path / "jobs.sqlite"), SqliteJobStore(tmp_path / "jobs.sqlite")
     async with Client(server(one), elicitation_callback=Person()) as client:
         asked = await client.session.call_tool("agent_run", arguments, allow_input_required=True)
@@ -169,7 +184,10 @@ async def test_an_answer_reaches_a_server_that_was_started_meanwhile(
         assert "inputResponses came without their requestState" in lost.content[0].text  # type: ignore[union-attr]
         with pytest.raises(MCPError, match="Invalid or expired requestState"):
             await client.call_tool(
-                "agent_run", {"input": "Other."}, input_responses=answers, request_state=asked.request_state
+                "agent_run",
+                {**arguments, "input": "Other."},
+                input_responses=answers,
+                request_state=asked.request_state,
             )
         done = await client.call_tool(
             "agent_run", arguments, input_responses=answers, request_state=asked.request_state

@@ -544,7 +544,7 @@ async def test_t29_state_is_its_callers_and_its_calls_alone(
     backend = scripted([function_call("look_up", what="it")], [output("Done.")])
 
     async def brought(token: str = "ann", text: str = "Look.", **more: Any) -> Any:
-        call = {"name": "agent_run", "arguments": {"input": text}, **more}
+        call = {"name": "agent_run", "arguments": {"input": text, "idempotency_key": "k"}, **more}
         body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
         answer = await post(
             address, body, token=token, mcp_name="agent_run", capabilities={"elicitation": {"form": {}}}

@@ -131,7 +131,9 @@ class AgentTools:
             if started is None:
                 raise
             run, problem = started, str(error)
-        return await self._waited(run, given, context) if problem is None else await self.result(run, problem)
+        if problem is not None:
+            return await self.result(run, problem)
+        return await self._waited(run, given, context, again="idempotency_key" in given)
 
     async def _agent_wait(self, given: dict[str, Any], context: Context) -> CallToolResult | InputRequiredResult:
         with self._waiting(context):
@@ -143,8 +145,14 @@ class AgentTools:
         )
         return self._waits.one(owner_in(context), refusal)
 
-    async def _waited(self, run: Run, given: dict[str, Any], context: Context) -> CallToolResult | InputRequiredResult:
-        """What a call gives that waits for a run: the run, or what its client has to ask its user first."""
+    async def _waited(
+        self, run: Run, given: dict[str, Any], context: Context, *, again: bool = True
+    ) -> CallToolResult | InputRequiredResult:
+        """What a call gives that waits for a run: the run, or what its client has to ask its user first.
+
+        `again` tells whether the call may be made anew without starting anything: where a client asks in between two calls, some
+        forget the first one.
+        """
         wait, tell = given.get("wait_s", WAIT), _teller(context)
         run = await self.take(run, context.input_responses or {})
         while True:
@@ -152,6 +160,8 @@ class AgentTools:
             forms = self.forms(run, context)
             if not forms or not wait:
                 return await self.result(run)
+            if context.protocol_version in MODERN and not again:
+                return await self.result(run, asks=True)
             if context.protocol_version in MODERN:
                 return InputRequiredResult(input_requests=dict(forms), request_state=run.id)
             run = await self.take(run, {key: await shown(form, context, tell) for key, form in forms.items()})
@@ -360,9 +370,15 @@ class AgentTools:
         told = [error.message for error in interaction.errors or [] if isinstance(error, Error) and error.message]
         return "; ".join(told) or None
 
-    async def result(self, run: Run, problem: str | None = None, more: dict[str, Any] | None = None) -> CallToolResult:
-        """What a tool gives of a run."""
+    async def result(
+        self, run: Run, problem: str | None = None, more: dict[str, Any] | None = None, *, asks: bool = False
+    ) -> CallToolResult:
+        """What a tool gives of a run; `asks` where agent_wait would ask the user for what it waits for."""
         view = await self._view(run, problem)
+        if asks:
+            view["next"] = (
+                f"agent_wait(run_id='{view['run_id']}') asks the user for it. To answer without: {view['next']}"
+            )
         return success({**view, **(more or {})}, is_error=run.failed or problem is not None)
 
 
