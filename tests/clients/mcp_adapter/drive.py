@@ -7,20 +7,17 @@ the adapter asks the person: by an interrupt, from which the graph goes on with 
 import asyncio
 import json
 import sys
-import warnings
 from pathlib import Path
 
-warnings.filterwarnings("ignore")
-
-from langchain.mcp import MCPAdapter  # noqa: E402
-from langchain_core.messages import AIMessage  # noqa: E402
-from langgraph.checkpoint.memory import InMemorySaver  # noqa: E402
-from langgraph.graph import MessagesState, StateGraph  # noqa: E402
-from langgraph.prebuilt import ToolNode  # noqa: E402
-from langgraph.types import Command  # noqa: E402
+from langchain.mcp import MCPAdapter
+from langchain_core.messages import AIMessage
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import MessagesState, StateGraph
+from langgraph.prebuilt import ToolNode
+from langgraph.types import Command
 
 sys.path.append(str(Path(__file__).parents[1]))
-from mcp_cycle import ANSWER, through  # noqa: E402
+from mcp_cycle import ANSWER, through
 
 
 def graph_of(tools):
