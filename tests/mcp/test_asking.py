@@ -226,6 +226,7 @@ async def test_a_task_asks_and_is_answered(scripted: Callable[..., LocalBackend]
         assert state["inputRequests"]["call_1"]["method"] == "elicitation/create"
         await update(first, "call_1", action="accept", content={"result": "x"})
         await update(first, "no such call", action="accept", content={"result": "x"})
+        await update(first, "call_1", action="accept", content=[1])  # it was answered: that stays
         assert set((await seen(first, "input_required"))["inputRequests"]) == {"call_2"}
         await update(first, "call_2", action="decline")
         done = (await seen(first, "completed"))["result"]
@@ -233,7 +234,7 @@ async def test_a_task_asks_and_is_answered(scripted: Callable[..., LocalBackend]
 
         second = await begun()
         await seen(second, "input_required")
-        await update(second, "call_3", action="cancel")
+        await update(second, "call_3", action="accept", content=[1])  # no answer that a form could have given
         left = (await seen(second, "completed"))["result"]["structuredContent"]
         assert [call["call_id"] for call in left["pending_calls"]] == ["call_3"]
     assert person.shown == []

@@ -147,6 +147,44 @@ async def test_an_agent_of_langchain_gets_its_approvals_in_its_own_form(
         assert all("Not today." in message.text for message in results)
 
 
+@pytest.mark.covers("mcp:graphs:approvals")
+async def test_words_respond_where_rejecting_is_not_allowed(jobs: JobStore, serving: Callable[..., Any]) -> None:
+    """As for a tool that asks the person: their words are what it gives."""
+
+    def ask_user(question: str) -> str:
+        """Asks the person."""
+        raise AssertionError(question)
+
+    asking = {"name": "ask_user", "args": {"question": "Tea?"}, "id": "1", "type": "tool_call"}
+    model = Bindable(messages=iter([AIMessage("", tool_calls=[asking]), AIMessage("Done.")]))
+    approving = HumanInTheLoopMiddleware({"ask_user": {"allowed_decisions": ["respond"]}})
+    graph = create_agent(model, [ask_user], middleware=[approving], checkpointer=InMemorySaver())
+    async with calling(serving(None, {"host": as_agent(graph, jobs=jobs)})) as call:
+        run = await call("agent_run", input="Ask.")
+        (pending,) = run["pending_calls"]
+        await call("agent_respond", run_id=run["run_id"], call_id=pending["call_id"], result="Yes, please.")
+        assert (await call("agent_wait", run_id=run["run_id"]))["output_text"] == "Done."
+        steps = (await call("agent_get", run_id=run["run_id"], include_steps=True))["steps"]
+    assert [step["result"] for step in steps if step.get("name") == "ask_user" and "result" in step] == ["Yes, please."]
+
+
+@pytest.mark.covers("mcp:graphs")
+@pytest.mark.parametrize("asked", [{"review_configs": 5}, {"review_configs": [None]}, {"action_requests": 1}, None])
+async def test_an_interrupt_that_only_looks_like_an_approval_returns_the_words(
+    asked: Any, jobs: JobStore, serving: Callable[..., Any]
+) -> None:
+    """Whatever a graph of one's own asks with."""
+    graph = StateGraph(MessagesState)
+    graph.add_node("ask", lambda state: {"messages": [AIMessage(f"told {interrupt(asked)!r}")]})
+    graph.add_edge(START, "ask")
+    agent = as_agent(graph.compile(checkpointer=InMemorySaver()), name="asker", jobs=jobs)
+    async with calling(serving(None, {"asker": agent})) as call:
+        run = await call("agent_run", input="Go.")
+        (pending,) = run["pending_calls"]
+        await call("agent_respond", run_id=run["run_id"], call_id=pending["call_id"], result="words")
+        assert (await call("agent_wait", run_id=run["run_id"]))["output_text"] == "told 'words'"
+
+
 @pytest.mark.covers("mcp:graphs:steps")
 async def test_a_graph_tells_what_it_did(jobs: JobStore, serving: Callable[..., Any]) -> None:
     """While it runs, and in each turn its own: what was said on the way and the calls that were answered."""

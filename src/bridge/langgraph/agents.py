@@ -57,7 +57,8 @@ def as_agent(
     `input` makes the graph's input of the caller's words, by default a human message in `messages`; `output` makes the answer of the
     graph's values, by default the text of the last message, else the values as JSON. `name` and `description` are what callers see.
     An interrupt is a call named "interrupt" with its value in `value`: `True` and `False` answer it where the caller decides, anything
-    else is what `interrupt()` returns; approvals of LangChain's HumanInTheLoopMiddleware get decisions in its own form. `jobs` holds the leases of its threads, by default in the user's data folder.
+    else is what `interrupt()` returns; approvals of LangChain's HumanInTheLoopMiddleware get decisions in its own form. `jobs` holds the
+    leases of its threads, by default in the user's data folder.
 
     Raises `InvalidRequest` where the graph has no checkpointer.
     """
@@ -268,20 +269,24 @@ def _word(result: Any, asked: Any) -> Any:
         case {"decision": "approve" | "reject" as decision}:
             made = {"type": decision}
         case str():
-            made = {"type": "reject" if _may_reject(asked) else "respond", "message": result}
+            made = {"type": "reject", "message": result}
         case _:
             return result
     match asked:
-        case {"action_requests": [*requests], **_more}:
-            return {"decisions": [made] * len(requests)}
-        case {"type": "tool_approval", **_more}:
+        case {"action_requests": [*requests], **more}:
+            return {"decisions": [_allowed(made, more, place) for place in range(len(requests))]}
+        case {"type": "tool_approval"}:
             return made
     return result if isinstance(result, str) else made["type"] == "approve"
 
 
-def _may_reject(asked: Any) -> bool:
-    configs = asked.get("review_configs", ()) if isinstance(asked, Mapping) else ()
-    return all("reject" in config.get("allowed_decisions", ["reject"]) for config in configs)
+def _allowed(made: dict[str, Any], asked: Mapping[Any, Any], place: int) -> dict[str, Any]:
+    """A decision on one of several calls: words respond where rejecting is not allowed."""
+    match asked.get("review_configs"):
+        case [*configs] if place < len(configs) and "message" in made:
+            allowed = configs[place].get("allowed_decisions", ()) if isinstance(configs[place], Mapping) else ()
+            return {**made, "type": "respond"} if "respond" in allowed and "reject" not in allowed else made
+    return made
 
 
 def _messages(values: Any) -> Sequence[AnyMessage]:

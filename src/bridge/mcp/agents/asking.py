@@ -93,7 +93,8 @@ def answers_of(forms: Mapping[str, ElicitRequest], responses: Mapping[str, Any])
     for call_id in forms:
         response = responses.get(call_id)
         told = response if isinstance(response, Mapping) else getattr(response, "__dict__", {})
-        content = told.get("content") or {}
+        content = told.get("content")
+        content = content if isinstance(content, Mapping) else {}
         match told.get("action"), content.get("result"), content.get("decision"):
             case "decline", _, _:
                 found.append(Answer(call_id, {"decision": "reject"}, True))

@@ -115,7 +115,6 @@ class AgentTools:
         words, place = with_files(agent, given["input"], files, environment)
         request = agent.request(words, previous=previous.last.interaction_id if previous else None, environment=place)
         new = fresh_id(owner, given.get("idempotency_key"))
-        problem: str | None = None
         try:
             run = await self._runs.start(
                 owner,
@@ -130,9 +129,7 @@ class AgentTools:
             started = await self._runs.find(owner, new)
             if started is None:
                 raise
-            run, problem = started, str(error)
-        if problem is not None:
-            return await self.result(run, problem)
+            return await self.result(started, str(error))
         return await self._waited(run, given, context, again="idempotency_key" in given)
 
     async def _agent_wait(self, given: dict[str, Any], context: Context) -> CallToolResult | InputRequiredResult:
